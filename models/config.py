@@ -1,0 +1,163 @@
+"""What can be asked of this room: model, loss, optimizer and schedule.
+
+Each field is a flag: its name is the flag's, its metadata the flag's help.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+from models.errors import ModelError, unknown
+
+LOSSES = ("auto", "cross_entropy", "mae", "mse", "huber")
+OPTIMIZERS = (
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "ftrl",
+    "lamb",
+    "lion",
+    "muon",
+    "nadam",
+    "rmsprop",
+    "sgd",
+)
+SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle")
+
+
+def _require(holds: bool, flag: str, received: object, expected: str) -> None:
+    if not holds:
+        raise ModelError(f"--{flag}={received}: expected {expected}")
+
+
+def _flag(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
+    metadata: dict[str, object] = {"help": help_text}
+    if choices:
+        metadata["choices"] = choices
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Which model."""
+
+    model: str = _flag(
+        "cnn",
+        "Model: linear, mlp, cnn, resnet, vit, pretrained, or package.module:function, "
+        "a function of your own that takes (inputs, outputs, **arguments) and returns "
+        "a keras.Model.",
+    )
+    model_args: str = _flag(
+        "", "The model's arguments, for example depth=20,width=16; README lists them."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What is minimised."""
+
+    loss: str = _flag(
+        "auto",
+        "Loss; auto is cross_entropy for classes and mse for real targets. Regression "
+        "losses are in units of the targets' standard deviation.",
+        LOSSES,
+    )
+    label_smoothing: float = _flag(
+        0.0, "Share of each label that is spread evenly over all classes, in [0, 1)."
+    )
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise unknown("loss", self.loss, LOSSES)
+        smoothing = self.label_smoothing
+        _require(0 <= smoothing < 1, "label_smoothing", smoothing, "0 <= value < 1")
+        if smoothing and self.loss not in ("auto", "cross_entropy"):
+            raise ModelError(
+                f"--label_smoothing={smoothing} with --loss={self.loss}: expected "
+                "--loss=cross_entropy; leave one of them out"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """How it is minimised."""
+
+    optimizer: str = _flag("adamw", "Optimizer, any of Keras'.", OPTIMIZERS)
+    learning_rate: float = _flag(1e-3, "Learning rate at the schedule's peak.")
+    schedule: str = _flag(
+        "cosine", "How the learning rate changes over the training.", SCHEDULES
+    )
+    warmup_epochs: float = _flag(
+        0.0, "Epochs over which the rate rises evenly from 0; fractions allowed."
+    )
+    decay_epochs: float | None = _flag(
+        None,
+        "Schedules step and exponential: epochs in which the rate falls by "
+        "--decay_rate; a third of the training if not given.",
+    )
+    decay_rate: float = _flag(
+        0.1, "Schedules step and exponential: factor by which the rate falls."
+    )
+    final_learning_rate: float = _flag(
+        0.0, "Schedules cosine and one_cycle: the rate at the end."
+    )
+    momentum: float = _flag(0.9, "Momentum of sgd; the others keep Keras' own.")
+    nesterov: bool = _flag(False, "Nesterov's momentum, for sgd and nothing else.")
+    weight_decay: float = _flag(
+        0.0,
+        "Decoupled weight decay: each step takes learning rate times this share off "
+        "the weights; biases, norm scales and other vectors are left out.",
+    )
+    clip_norm: float | None = _flag(
+        None, "Scales gradients down to this norm, taken over all of them together."
+    )
+    ema: float | None = _flag(
+        None,
+        "Averages the weights over the steps with this momentum, for example 0.999, "
+        "and evaluates the average.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule", self.schedule, SCHEDULES)
+        self._check_rates()
+        self._check_regularisation()
+
+    def _check_rates(self) -> None:
+        for name in ("learning_rate", "decay_rate", "decay_epochs"):
+            value = getattr(self, name)
+            good = value is None or 0 < value < math.inf
+            _require(good, name, value, "a number > 0")
+        for name in ("warmup_epochs", "final_learning_rate"):
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, name, value, "a number >= 0")
+        final, rate = self.final_learning_rate, self.learning_rate
+        _require(
+            final <= rate,
+            "final_learning_rate",
+            final,
+            f"at most --learning_rate={rate}",
+        )
+        if self.schedule == "one_cycle" and self.warmup_epochs:
+            raise ModelError(
+                f"--warmup_epochs={self.warmup_epochs} with --schedule=one_cycle: "
+                "one_cycle warms up by itself; leave --warmup_epochs out"
+            )
+
+    def _check_regularisation(self) -> None:
+        _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 <= value < 1")
+        decay = self.weight_decay
+        _require(0 <= decay < math.inf, "weight_decay", decay, "a number >= 0")
+        clip, ema = self.clip_norm, self.ema
+        _require(clip is None or 0 < clip < math.inf, "clip_norm", clip, "a number > 0")
+        _require(ema is None or 0 < ema < 1, "ema", ema, "0 < value < 1")
+        if self.nesterov and self.optimizer != "sgd":
+            raise ModelError(
+                f"--nesterov with --optimizer={self.optimizer}: expected "
+                "--optimizer=sgd (nadam is Adam with Nesterov's momentum)"
+            )

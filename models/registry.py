@@ -1,0 +1,179 @@
+"""The models by name: checked without TensorFlow, their builders imported on use."""
+
+import dataclasses
+import importlib
+import inspect
+import pathlib
+import sys
+import typing
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from models import architectures, arguments
+from models.errors import ModelError, unknown
+from models.spec import Inputs, Outputs
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A model of the registry.
+
+    Attributes:
+        config_class: Frozen dataclass of the model's arguments.
+        builder: `module:function`, called with (config, inputs, outputs).
+    """
+
+    config_class: type
+    builder: str
+
+
+_ENTRIES: dict[str, Entry] = {}
+
+
+def register(name: str, config_class: type, builder: str) -> None:
+    """Adds a model.
+
+    Args:
+        name: What `--model` calls it; without a colon, which marks users' own builders.
+        config_class: Frozen dataclass of its arguments; see `models.arguments`.
+        builder: `module:function`, called with (config, inputs, outputs) to give a
+            keras.Model; imported when a model is built.
+
+    Raises:
+        ValueError: There is a model of this name, or the name has a colon.
+    """
+    if name in _ENTRIES:
+        raise ValueError(f"model {name!r} is registered already: {_ENTRIES[name]}")
+    if ":" in name:
+        raise ValueError(f"model {name!r}: expected a name without a colon")
+    _ENTRIES[name] = Entry(config_class, builder)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all models, sorted."""
+    return tuple(sorted(_ENTRIES))
+
+
+def config_class(name: str) -> type:
+    """The frozen dataclass of the arguments of model `name`.
+
+    For `package.module:function` it is made from the function's signature, which
+    imports that module; the models of the registry need no import.
+    """
+    if ":" in name:
+        return _config_class_of(name, _load(name))
+    if name not in _ENTRIES:
+        raise unknown("model", name, names())
+    return _ENTRIES[name].config_class
+
+
+def parse_args(name: str, text: str) -> Any:
+    """The arguments of model `name`, as its frozen config dataclass.
+
+    Args:
+        name: A registered name, or `package.module:function`.
+        text: `argument=value` pairs separated by commas; empty means all defaults.
+
+    Raises:
+        ModelError: Unknown model or argument, or a value that does not fit.
+    """
+    return arguments.parse(name, config_class(name), text)
+
+
+def build(name: str, args_text: str, inputs: Inputs, outputs: Outputs) -> "keras.Model":
+    """A new model `name`, built: raw `inputs` in, float32 `outputs` out.
+
+    Initial weights follow from `keras.utils.set_random_seed`, and precision from
+    `keras.config.set_dtype_policy`; call both before.
+
+    Raises:
+        ModelError: Unknown model or argument, or a model that does not fit `inputs`.
+    """
+    import keras
+
+    config = parse_args(name, args_text)
+    if ":" in name:
+        given = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+        model = _load(name)(inputs, outputs, **given)
+    else:
+        model = _load(_ENTRIES[name].builder)(config, inputs, outputs)
+    if not isinstance(model, keras.Model):
+        raise ModelError(
+            f"model {name} gave a {type(model).__name__}: expected a keras.Model"
+        )
+    return model
+
+
+def _load(reference: str) -> Callable[..., Any]:
+    """The function that `package.module:function` names.
+
+    The working directory is searched last, so that a file beside the user's data works
+    with the console script as it does with `python -m`.
+    """
+    module_name, _, function_name = reference.partition(":")
+    if str(pathlib.Path.cwd()) not in sys.path:
+        sys.path.append(str(pathlib.Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there; something that it imports is not
+        raise ModelError(
+            f"model {reference}: no module {error.name!r} in the working directory or "
+            "among the installed packages; expected package.module:function"
+        ) from None
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"model {reference!r}: expected package.module:function"
+        ) from None
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        found = inspect.getmembers(module, inspect.isfunction)
+        raise unknown(
+            f"function of {module_name}", function_name, (name for name, _ in found)
+        )
+    return function
+
+
+def _config_class_of(name: str, function: Callable[..., Any]) -> type:
+    """A frozen dataclass of the arguments that `function` takes after the first two."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) < 2:
+        raise ModelError(
+            f"model {name} takes {len(parameters)} arguments: expected a function of "
+            "(inputs, outputs, **arguments)"
+        )
+    hints = typing.get_type_hints(function)
+    fields: list[tuple[str, Any, Any]] = []
+    for parameter in parameters[2:]:
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        required = parameter.default is inspect.Parameter.empty
+        hint = hints.get(parameter.name, str if required else type(parameter.default))
+        _check_hint(name, parameter.name, hint)
+        default = dataclasses.MISSING if required else parameter.default
+        fields.append((parameter.name, hint, dataclasses.field(default=default)))
+    return dataclasses.make_dataclass("Arguments", fields, frozen=True, kw_only=True)
+
+
+def _check_hint(name: str, argument: str, hint: Any) -> None:
+    kinds = set(typing.get_args(hint) or (hint,)) - {type(None)}
+    if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
+        raise ModelError(
+            f"model {name} argument {argument} is of type {hint}: expected str, int, "
+            "float or bool, or one of these or None"
+        )
+
+
+for _name, _config_class in {
+    "linear": architectures.LinearConfig,
+    "mlp": architectures.MLPConfig,
+    "cnn": architectures.CNNConfig,
+    "resnet": architectures.ResNetConfig,
+    "vit": architectures.ViTConfig,
+    "pretrained": architectures.PretrainedConfig,
+}.items():
+    register(_name, _config_class, f"models.{_name}:build")

@@ -1,0 +1,92 @@
+"""What a model is built for: the inputs it receives and the outputs it owes."""
+
+import dataclasses
+from typing import Literal
+
+from models.errors import ModelError
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table, with what its preprocessing needs.
+
+    Attributes:
+        name: The column's name in the table.
+        kind: What its values are.
+        mean: Mean over the training split (numeric columns).
+        std: Standard deviation over the training split (numeric columns).
+        vocabulary: The values seen in the training split (categorical columns).
+    """
+
+    name: str
+    kind: Literal["numeric", "boolean", "categorical"]
+    mean: float = 0.0
+    std: float = 1.0
+    vocabulary: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """A batch of raw inputs, as the model receives them: float32 [B, *shape].
+
+    Attributes:
+        kind: "image": [B, H, W, C] with pixel values in 0..255, rescaled inside the
+            model; "vector": [B, F]; "table": rows of `columns`.
+        shape: The shape of one example.
+        columns: The columns, for tables.
+        mean: For vectors, the mean of each feature over the training split; () leaves
+            the features as they come.
+        std: For vectors, the standard deviation of each feature, with `mean`.
+    """
+
+    kind: Literal["image", "vector", "table"]
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        rank = {"image": 3, "vector": 1}.get(self.kind)
+        if rank is not None and len(self.shape) != rank:
+            raise ModelError(
+                f"{self.kind} inputs of shape {self.shape}: expected {rank} dimensions"
+            )
+        if len(self.mean) != len(self.std) or len(self.mean) not in (0, self.shape[-1]):
+            raise ModelError(
+                f"inputs of shape {self.shape} with {len(self.mean)} means and "
+                f"{len(self.std)} standard deviations: expected one of each a feature"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """A batch of a model's outputs: float32 [B, size].
+
+    Attributes:
+        task: "classification": logits; "regression": values in the targets' own units.
+        size: Number of classes, or of regression targets.
+        mean: For regression, each target's mean over the training split; () is 0.
+        std: For regression, each target's standard deviation, with `mean`; () is 1.
+    """
+
+    task: Literal["classification", "regression"]
+    size: int
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or (self.task == "classification" and self.size < 2):
+            raise ModelError(
+                f"{self.task} with {self.size} outputs: expected at least "
+                f"{'2 classes' if self.task == 'classification' else '1 target'}"
+            )
+        if len(self.mean) != len(self.std) or len(self.mean) not in (0, self.size):
+            raise ModelError(
+                f"{self.size} outputs with {len(self.mean)} means and {len(self.std)} "
+                "standard deviations: expected one of each an output"
+            )
+        if any(not std > 0 for std in self.std):
+            raise ModelError(
+                f"standard deviations of the targets {self.std}: expected all > 0 "
+                "(a constant target cannot be learnt)"
+            )

@@ -1,0 +1,9 @@
+"""Settings for every test: TensorFlow quiet, GPU memory shared, figures off screen."""
+
+import os
+
+# Before the first import of TensorFlow, which reads them once. Processes that tests
+# start inherit them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+os.environ.setdefault("MPLBACKEND", "Agg")

@@ -1,0 +1,1 @@
+"""The layout itself: who imports whom, what is installed, what stays light."""

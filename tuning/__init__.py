@@ -1,0 +1,1 @@
+"""Hyperparameter search: spaces, oracles, results. A trial is a callable handed in."""

@@ -1,0 +1,5 @@
+"""Where examples come from and how they become batches.
+
+Read in this order: `config`, `features`, `sources/base`, `splits`, `order`,
+`preprocessing`, `augmentation`, `feed`, `dataset`.
+"""

@@ -1,0 +1,174 @@
+"""Random changes to training images: what a user may ask for, and applying it.
+
+The changes themselves are in `warping` (where pixels come from) and `colouring` (what
+becomes of their values).
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import math
+
+import tensorflow as tf
+
+from pipelines import colouring, warping
+from pipelines.errors import DataError
+
+_EXAMPLE = "such as flip,translate=2,cutout=8"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bounds:
+    """The argument of a change: its range, and its value where none is given."""
+
+    meaning: str
+    low: float
+    high: float
+    default: float | None = None
+    whole: bool = False
+
+
+_ARGUMENTS = {
+    "crop": _Bounds("the least share of the area kept", 0.01, 1, default=0.08),
+    "flip": _Bounds("no value", 1, 1, default=1, whole=True),
+    "translate": _Bounds("pixels", 1, 4096, whole=True),
+    "rotate": _Bounds("degrees", 0, 180),
+    "brightness": _Bounds("a fraction of 255", 0, 1),
+    "contrast": _Bounds("a fraction", 0, 1),
+    "noise": _Bounds("a standard deviation of pixel values", 0, 255),
+    "cutout": _Bounds("pixels", 1, 4096, whole=True),
+    "mixup": _Bounds("alpha of a Beta distribution", 0.001, 100),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """The random changes to make, in this order; 0 leaves one out.
+
+    All are uniform draws unless said otherwise, and keyed by (seed, position).
+
+    Attributes:
+        crop: random resized crop that keeps at least this share of the area, of an
+            aspect ratio from 3/4 to 4/3 (Szegedy et al. 2015, arXiv:1409.4842); where
+            images are larger than the image size, taken from the original.
+        flip: mirrors left and right with probability 1/2.
+        translate: shifts by up to so many pixels each way; black comes in.
+        rotate: by up to so many degrees each way about the centre, bilinear; black
+            comes in.
+        brightness: adds up to this share of 255, or subtracts it.
+        contrast: stretches about the image's mean by a factor from 1 - contrast to
+            1 + contrast.
+        noise: adds normal noise of this standard deviation to each value.
+        cutout: sets a square of so many pixels a side to mid-grey (128); its centre
+            lies anywhere in the image (DeVries and Taylor 2017, arXiv:1708.04552).
+        mixup: mixes neighbours in the global batch, (0, 1), (2, 3)…, and their labels,
+            in shares drawn from Beta(mixup, mixup) (Zhang et al. 2018,
+            arXiv:1710.09412).
+    """
+
+    crop: float = 0.0
+    flip: int = 0
+    translate: int = 0
+    rotate: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+    cutout: int = 0
+    mixup: float = 0.0
+
+
+NONE = Augmentation()
+
+
+def parse(text: str) -> Augmentation:
+    """The augmentation that `--augment` asks for.
+
+    Raises:
+        DataError: an unknown name, one named twice, a value missing or out of range.
+    """
+    values: dict[str, float] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = item.partition("=")
+        if name not in _ARGUMENTS:
+            close = difflib.get_close_matches(name, _ARGUMENTS, 1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise DataError(
+                f"--augment: {name!r} is not known; {hint}Known are "
+                f"{', '.join(_ARGUMENTS)}, {_EXAMPLE}."
+            )
+        if name in values:
+            raise DataError(f"--augment={text}: {name} is given twice; give it once.")
+        values[name] = _parse_value(name, value if "=" in item else None)
+    return Augmentation(**values)  # type: ignore[arg-type]
+
+
+def _parse_value(name: str, value: str | None) -> float:
+    bounds = _ARGUMENTS[name]
+    if value is None and bounds.default is not None:
+        return bounds.default
+    number = math.nan
+    if name != "flip":
+        with contextlib.suppress(ValueError):
+            number = int(value or "") if bounds.whole else float(value or "")
+    if not bounds.low <= number <= bounds.high:
+        kind = "a whole number" if bounds.whole else "a number"
+        expected = (
+            "expected flip, without a value."
+            if name == "flip"
+            else f"expected {kind} from {bounds.low:g} to {bounds.high:g}, "
+            f"{bounds.meaning}."
+        )
+        given = name if value is None else f"{name}={value}"
+        raise DataError(f"--augment: received {given}; {expected}")
+    return number
+
+
+def apply(
+    augmentation: Augmentation,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    positions: tf.Tensor,
+    seed: int,
+    classes: int,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The augmented batch; what is drawn depends on (seed, position) alone.
+
+    Images stay uint8 up to the first change that needs fractions, and are cropped here
+    only if they have not been cropped while decoding (`warping.crop_box`).
+
+    Args:
+        augmentation: what to do.
+        images: uint8 [B,H,W,C], of a static shape.
+        labels: int64 [B], or float32 [B, targets] for regression.
+        positions: int64 [B].
+        seed: of the run.
+        classes: of a classification; 0 for regression.
+
+    Returns:
+        Images float32 [B,H,W,C] from 0 to 255, and labels; with mixup float32
+        [B, classes] in a classification.
+    """
+    if augmentation.crop:
+        images = warping.crop(images, augmentation.crop, positions, seed)
+    if augmentation.flip or augmentation.translate:
+        images = warping.shift(
+            images, bool(augmentation.flip), augmentation.translate, positions, seed
+        )
+    if augmentation.rotate:
+        images = warping.rotate(images, augmentation.rotate, positions, seed)
+    if augmentation.brightness:
+        images = colouring.brighten(images, augmentation.brightness, positions, seed)
+    if augmentation.contrast:
+        images = colouring.contrast(images, augmentation.contrast, positions, seed)
+    if augmentation.noise:
+        images = colouring.add_noise(images, augmentation.noise, positions, seed)
+    if augmentation.cutout:
+        images = colouring.cut_out(images, augmentation.cutout, positions, seed)
+    images = tf.cast(images, tf.float32)
+    if augmentation.mixup:
+        if classes:
+            labels = tf.one_hot(labels, classes)
+        images, labels = colouring.mix(
+            images, labels, augmentation.mixup, positions, seed
+        )
+    return images, labels

@@ -1,0 +1,114 @@
+"""What a user says about data: each field is a flag of the same name."""
+
+import dataclasses
+import math
+from typing import Any
+
+from pipelines.errors import DataError
+
+
+def _field(default: Any, help: str, **metadata: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The data of a run: source, split, batches, preprocessing and augmentation."""
+
+    dataset: str = _field(
+        "digits",
+        "Where examples come from: `digits`, or a folder of images: CLASS/*.jpg (jpeg, "
+        "png, bmp, gif), with or without train/, validation/, test/ above the classes.",
+    )
+    data_dir: str | None = _field(
+        None,
+        "Folder that a relative --dataset path is looked up in, too.",
+        resumable=True,
+    )
+    split: str = _field(
+        "0.8,0.1,0.1",
+        "Train, validation and test fractions, for what the source does not split "
+        "itself. Split by content hash within each class.",
+    )
+    batch_size: int = _field(
+        128, "Examples in a global batch, divided among the replicas."
+    )
+    image_size: str | None = _field(
+        None, "Images are resized to N×N or H×W pixels: `N` or `H,W`. Default: as is."
+    )
+    augment: str = _field(
+        "",
+        "Random changes to training images, for example `flip,translate=2,cutout=8`. "
+        "Known: crop[=MIN_AREA], flip, translate=PIXELS, rotate=DEGREES, "
+        "brightness=FRACTION, contrast=FRACTION, noise=STD, cutout=PIXELS, "
+        "mixup=ALPHA. Applied in this order, whatever the order given.",
+    )
+    cache: str = _field(
+        "auto",
+        "Whether decoded training data stays in memory: `auto` where it fits into a "
+        "quarter of the free memory and 2 GB, `memory` always, `none` never.",
+        choices=("auto", "memory", "none"),
+        resumable=True,
+    )
+    max_pixels: int = _field(
+        100_000_000,
+        "An image of more pixels is refused before it is decoded.",
+        resumable=True,
+    )
+
+    def __post_init__(self) -> None:
+        """Raises DataError for a value out of range."""
+        if self.batch_size < 1:
+            raise DataError(
+                f"--batch_size={self.batch_size}: expected 1 or more examples."
+            )
+        if self.max_pixels < 1:
+            raise DataError(
+                f"--max_pixels={self.max_pixels}: expected 1 or more pixels."
+            )
+        if self.cache not in ("auto", "memory", "none"):
+            raise DataError(
+                f"--cache={self.cache}: expected one of auto, memory, none."
+            )
+        parse_fractions(self.split)
+        parse_image_size(self.image_size)
+
+
+def parse_fractions(text: str) -> tuple[float, float, float]:
+    """Train, validation and test fractions from `--split`; they add up to 1."""
+    try:
+        fractions = [float(part) for part in text.split(",")]
+    except ValueError:
+        fractions = []
+    if len(fractions) != 3 or not all(map(math.isfinite, fractions)):
+        raise DataError(
+            f"--split={text}: expected three fractions, train,validation,test, such as "
+            "0.8,0.1,0.1."
+        )
+    train, validation, test = fractions
+    if train <= 0 or validation <= 0 or test < 0:
+        raise DataError(
+            f"--split={text}: the train and validation fractions must be above 0; "
+            "only the test fraction may be 0."
+        )
+    if abs(math.fsum(fractions) - 1) > 1e-6:
+        raise DataError(
+            f"--split={text}: the fractions add up to {math.fsum(fractions):g}; "
+            "expected 1."
+        )
+    return train, validation, test
+
+
+def parse_image_size(text: str | None) -> tuple[int, int] | None:
+    """(height, width) from `--image_size`, or None where the flag is not given."""
+    if text is None:
+        return None
+    try:
+        sides = [int(part) for part in text.split(",")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        raise DataError(
+            f"--image_size={text}: expected N or H,W in pixels, such as 224 or 180,240."
+        )
+    return sides[0], sides[-1]

@@ -1,0 +1,298 @@
+"""A dataset: a source, its splits, and the batches made of them. Begin here."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import augmentation as augmentations
+from pipelines import splits as splitting
+from pipelines import warping
+from pipelines.augmentation import Augmentation
+from pipelines.batch import Batch
+from pipelines.config import DataConfig, parse_image_size
+from pipelines.errors import DataError
+from pipelines.features import Features
+from pipelines.feed import Feed
+from pipelines.memory import fits_in_memory
+from pipelines.order import Order
+from pipelines.preprocessing import prepare_crop
+from pipelines.reading import Decode, Reader
+from pipelines.sources.base import SPLITS, Source
+from pipelines.sources.opening import open_source
+
+
+class Examples(NamedTuple):
+    """Examples as the model sees them without augmentation, to look at.
+
+    Attributes:
+        inputs: uint8 [k,H,W,C] images, or float32 [k,F] vectors.
+        labels: int64 [k], or float32 [k, targets].
+        names: path, or file and offset, of each.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+
+
+def open_dataset(config: DataConfig) -> "Dataset":
+    """The dataset that `config` describes, examined and split.
+
+    Raises:
+        DataError: it cannot be opened, read or split as asked.
+    """
+    return Dataset(open_source(config), config)
+
+
+class Dataset:
+    """A source's examples, split, decoded and made into batches.
+
+    Attributes:
+        config: as given.
+        source: where examples come from.
+        features: what they are after preprocessing: shapes are complete.
+        splits: indices into the source, int64, by the names in `SPLITS`.
+    """
+
+    def __init__(self, source: Source, config: DataConfig) -> None:
+        """Examines and splits `source`.
+
+        Raises:
+            DataError: it cannot be read or split as asked.
+        """
+        source.examine(config.max_pixels)
+        self.config = config
+        self.source = source
+        self.features = _final_features(source, config)
+        self.splits = splitting.split_source(source, config.split)
+        splitting.check_splits(source, self.splits, config.split)
+        _check_batch_size(config, len(self.splits["train"]))
+        self._reader = Reader(source, self.features)
+        self._held: dict[str, Any] = {}
+
+    @property
+    def split_sizes(self) -> Mapping[str, int]:
+        """Examples in each split, by the names in `SPLITS`."""
+        return {name: len(indices) for name, indices in self.splits.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """What dataset.json holds: plain JSON values."""
+        hashes = self.source.content_hashes()
+        return {
+            "source": self.source.name,
+            "features": self.features.to_json(),
+            "splits": {
+                name: self._split_summary(indices, hashes)
+                for name, indices in self.splits.items()
+            },
+            "duplicates": splitting.count_shared_contents(hashes, self.splits),
+            **self.source.notes,
+        }
+
+    def training(
+        self, order: Order, augmentation: Augmentation = augmentations.NONE
+    ) -> Feed:
+        """The batches of the training split, in memory or streamed: `--cache`.
+
+        Args:
+            order: of as many examples as the training split has.
+            augmentation: see `augmentation.parse`.
+
+        Raises:
+            DataError: the augmentation does not suit the data; an example that is to
+                be held in memory cannot be decoded.
+        """
+        if order.examples != len(self.splits["train"]):
+            raise ValueError(
+                f"{order} is not over {len(self.splits['train'])} examples"
+            )
+        self._check_augmentation(augmentation, order)
+        decode: Decode | None = None
+        if augmentation.crop and self._crops_originals:
+            decode = self._cropping(augmentation.crop, order.seed)
+            augmentation = dataclasses.replace(augmentation, crop=0.0)
+            held = None
+        else:
+            held = self._hold("train")
+        return Feed(
+            self._reader, self.splits["train"], order, augmentation, held, decode
+        )
+
+    def evaluation(self, split: str, batch_size: int) -> tf.data.Dataset:
+        """Batches of a split, in its order, each example once and none augmented.
+
+        The last batch is padded to `batch_size` by examples of weight 0.
+
+        Raises:
+            DataError: the split is empty, or an example cannot be decoded.
+        """
+        indices = self._indices_of(split)
+        batches = -(-len(indices) // batch_size)
+        weights = np.arange(batches * batch_size) < len(indices)
+        chosen = np.where(weights, np.arange(batches * batch_size), 0)
+        slots = tf.data.Dataset.from_tensor_slices(
+            (chosen, indices[chosen], weights.astype(np.float32))
+        ).batch(batch_size, drop_remainder=True)
+        weighted = slots.map(lambda chosen, indices, weights: weights)
+        held = self._hold(split)
+        if held is not None:
+            tensors = tf.nest.map_structure(tf.constant, held)
+            examples = slots.map(
+                lambda chosen, indices, weights: (
+                    tf.nest.map_structure(
+                        lambda part: tf.gather(part, chosen), tensors
+                    ),
+                    indices,
+                )
+            )
+        else:
+            chunks = slots.map(lambda chosen, indices, weights: (chosen, indices))
+            examples = self._reader.stream(chunks, batch_size).map(
+                lambda chosen, examples, indices: (examples, indices)
+            )
+        return tf.data.Dataset.zip(examples, weighted).map(self._evaluated).prefetch(2)
+
+    def examples(self, split: str, positions: Sequence[int] | np.ndarray) -> Examples:
+        """Examples of a split by position in it, as `evaluation` numbers them."""
+        indices = self._indices_of(split)[np.asarray(positions, np.int64)]
+        return Examples(
+            self._reader.read(indices),
+            self.source.targets[indices],
+            [self.source.describe(int(index)) for index in indices],
+        )
+
+    def find_bad_example(self, split: str) -> str | None:
+        """Names the first example of a split that cannot be decoded, and why."""
+        return self._reader.find_bad_example(self.splits[split])
+
+    def _indices_of(self, split: str) -> np.ndarray:
+        if split not in self.splits:
+            raise DataError(f"split {split!r}: expected one of {', '.join(SPLITS)}.")
+        if len(self.splits[split]) == 0:
+            raise DataError(
+                f"{self.source.name} has no {split} examples: --split="
+                f"{self.config.split}; choose another split, or train with one that "
+                f"leaves {split} examples."
+            )
+        return self.splits[split]
+
+    def _hold(self, split: str) -> Any:
+        """The decoded split if it may be held in memory, else None."""
+        size = self._reader.example_bytes * len(self.splits[split])
+        cache = self.config.cache
+        if cache == "none" or (cache == "auto" and not fits_in_memory(size)):
+            return None
+        if split not in self._held:
+            self._held[split] = self._reader.read(self.splits[split])
+        return self._held[split]
+
+    def _evaluated(self, read: tuple[Any, tf.Tensor], weights: tf.Tensor) -> Batch:
+        examples, indices = read
+        examples = tf.nest.map_structure(
+            lambda part: tf.ensure_shape(part, [weights.shape[0], *part.shape[1:]]),
+            examples,
+        )
+        if self.features.kind == "image":
+            examples = tf.cast(examples, tf.float32)
+        return Batch(examples, self._reader.targets_at(indices), weights)
+
+    @property
+    def _crops_originals(self) -> bool:
+        """Whether crops are cut from images before they are resized."""
+        return (
+            self.source.encoding == "image"
+            and self.source.features.shape[:2] != self.features.shape[:2]
+        )
+
+    def _cropping(self, least_area: float, seed: int) -> Decode:
+        height, width, channels = self.features.shape
+        assert height and width and channels  # complete since __init__
+
+        def decode(contents: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+            return prepare_crop(
+                contents,
+                (height, width, channels),
+                lambda size: warping.crop_box(
+                    least_area, position[None], seed, size[0], size[1]
+                )[0],
+            )
+
+        return decode
+
+    def _check_augmentation(self, augmentation: Augmentation, order: Order) -> None:
+        if augmentation == augmentations.NONE:
+            return
+        if self.features.kind != "image":
+            raise DataError(
+                f"--augment={self.config.augment}: {self.source.name} holds no images; "
+                "leave --augment out."
+            )
+        if augmentation.mixup and order.batch_size % 2:
+            raise DataError(
+                f"--batch_size={order.batch_size}: mixup pairs the examples of a "
+                "batch; expected an even batch size."
+            )
+        if (
+            augmentation.crop
+            and self._crops_originals
+            and self.config.cache == "memory"
+        ):
+            raise DataError(
+                "--cache=memory with --augment=crop: crops are cut from the original "
+                "images, which are not kept in memory; use --cache=auto, or images of "
+                "one size without --image_size."
+            )
+
+    def _split_summary(self, indices: np.ndarray, hashes: np.ndarray) -> dict[str, Any]:
+        targets = self.source.targets[indices]
+        rows = np.concatenate(
+            [hashes[indices], targets.reshape(len(indices), -1).view(np.uint8)], axis=1
+        )
+        ordered = rows[np.lexsort(rows.T[::-1])] if len(rows) else rows
+        summary = {
+            "examples": len(indices),
+            "sha256": hashlib.sha256(ordered.tobytes()).hexdigest(),
+        }
+        if self.features.classes:
+            counts = np.bincount(targets, minlength=len(self.features.classes))
+            summary["classes"] = dict(
+                zip(self.features.classes, counts.tolist(), strict=True)
+            )
+        return summary
+
+
+def _final_features(source: Source, config: DataConfig) -> Features:
+    """The source's features after resizing: with a complete shape."""
+    features = source.features
+    size = parse_image_size(config.image_size)
+    if features.kind != "image":
+        if size:
+            raise DataError(
+                f"--image_size={config.image_size}: {source.name} holds no images; "
+                "leave --image_size out."
+            )
+        return features
+    height, width = size or features.shape[:2]
+    if height is None or width is None:
+        raise DataError(
+            f"the images of {source.name} differ in size; give --image_size=N or H,W, "
+            "such as 224."
+        )
+    if height * width > config.max_pixels:
+        raise DataError(
+            f"--image_size={height},{width} is more than --max_pixels="
+            f"{config.max_pixels}; expected a smaller size."
+        )
+    return dataclasses.replace(features, shape=(height, width, features.shape[2]))
+
+
+def _check_batch_size(config: DataConfig, examples: int) -> None:
+    if config.batch_size > examples:
+        raise DataError(
+            f"--batch_size={config.batch_size} is larger than the {examples} training "
+            f"examples of {config.dataset}; expected at most {examples}."
+        )

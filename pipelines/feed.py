@@ -1,0 +1,177 @@
+"""The batches of training: gathered in the compiled loop, or streamed by tf.data."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import augmentation as augmentations
+from pipelines.augmentation import Augmentation
+from pipelines.batch import Batch
+from pipelines.order import Order
+from pipelines.reading import Decode, Reader
+
+_LAST_STEP = 2**62
+
+
+class Feed:
+    """Training batches as a function of the step: `batch` and `batches` agree exactly.
+
+    Attributes:
+        order: which examples form a batch; its seed keys the augmentation too.
+        augmentation: what is done to them.
+        resident: whether the data is held as tensors, so that `batch` works.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        indices: np.ndarray,
+        order: Order,
+        augmentation: Augmentation,
+        held: Any = None,
+        decode: Decode | None = None,
+    ) -> None:
+        """Feeds the examples at `indices` of the reader's source.
+
+        Args:
+            reader: of the source.
+            indices: int64 [order.examples], of the training split.
+            order: over positions in `indices`.
+            augmentation: applied to whole batches.
+            held: the decoded examples at `indices`, where they are in memory.
+            decode: for encoded images, where decoding depends on the position.
+        """
+        self.order = order
+        self.augmentation = augmentation
+        self.resident = held is not None
+        self._reader = reader
+        self._decode = decode
+        # Eager tensors: a graph captures them by reference and embeds no copy.
+        self._indices = tf.constant(indices, tf.int64)
+        self._labels = tf.constant(reader.source.targets[indices])
+        self._held = None if held is None else tf.nest.map_structure(tf.constant, held)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of training data held in memory."""
+        tensors = [] if self._held is None else tf.nest.flatten(self._held)
+        return sum(int(tf.size(tensor)) * tensor.dtype.size for tensor in tensors)
+
+    def batch(
+        self,
+        step: tf.Tensor | int,
+        first: tf.Tensor | int = 0,
+        count: int | None = None,
+    ) -> Batch:
+        """The global batch of `step`, or its slice [first, first + count).
+
+        For use inside a tf.function; only where the feed is `resident`.
+        """
+        if self._held is None:
+            raise ValueError("the data is streamed, not resident: use Feed.batches")
+        count = self._checked(first, count)
+        positions = self.order.positions_of(step, first, count)
+        examples = self.order.examples_at(positions)
+        gathered = tf.nest.map_structure(
+            lambda held: tf.ensure_shape(
+                tf.gather(held, examples), [count, *held.shape[1:]]
+            ),
+            self._held,
+        )
+        return self._finish(positions, gathered, tf.gather(self._labels, examples))
+
+    def batches(
+        self,
+        first_step: int,
+        first: int = 0,
+        count: int | None = None,
+        batch_size: int | None = None,
+    ) -> tf.data.Dataset:
+        """Endless batches from `first_step` on, read ahead in parallel.
+
+        Args:
+            first_step: any; starting late costs nothing.
+            first: start of the slice of every global batch.
+            count: size of the slice; by default the global batch.
+            batch_size: examples in an element, a divisor of `count`; by default
+                `count`.
+
+        Returns:
+            A dataset of `Batch`.
+        """
+        count = self._checked(first, count)
+        size = self._checked(0, batch_size or count)
+        if count % size:
+            raise ValueError(f"batch_size={size} does not divide the slice of {count}")
+        steps = tf.data.Dataset.range(first_step, _LAST_STEP)
+        if self._held is not None:
+            batches = steps.flat_map(
+                lambda step: tf.data.Dataset.range(first, first + count, size).map(
+                    lambda start: self.batch(step, start, size)
+                )
+            )
+            return batches.prefetch(tf.data.AUTOTUNE)
+        read = self._reader.stream(
+            steps.map(lambda step: self._positions_and_indices(step, first, count)),
+            size,
+            self._decode,
+        )
+        return read.map(
+            lambda positions, examples, indices: self._finish(
+                *self._sized(size, positions, examples, indices)
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        ).prefetch(tf.data.AUTOTUNE)
+
+    def find_bad_example(self, first_step: int, last_step: int) -> str | None:
+        """Names the first unreadable example of these steps, after a stream failed.
+
+        A stream reads ahead: look some steps further than the one that was asked for.
+        """
+        for step in range(first_step, last_step + 1):
+            indices = tf.gather(self._indices, self.order.examples_of(step))
+            found = self._reader.find_bad_example(indices.numpy())
+            if found:
+                return found
+        return None
+
+    def _positions_and_indices(
+        self, step: tf.Tensor, first: int, count: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        positions = self.order.positions_of(step, first, count)
+        return positions, tf.gather(self._indices, self.order.examples_at(positions))
+
+    def _sized(
+        self, size: int, positions: tf.Tensor, examples: Any, indices: tf.Tensor
+    ) -> tuple[tf.Tensor, Any, tf.Tensor]:
+        """Tells TensorFlow the batch size, which is static."""
+        positions = tf.ensure_shape(positions, [size])
+        examples = tf.nest.map_structure(
+            lambda part: tf.ensure_shape(part, [size, *part.shape[1:]]), examples
+        )
+        return positions, examples, self._reader.targets_at(indices)
+
+    def _finish(self, positions: tf.Tensor, examples: Any, labels: tf.Tensor) -> Batch:
+        features = self._reader.features
+        if features.kind == "image":
+            examples, labels = augmentations.apply(
+                self.augmentation,
+                examples,
+                labels,
+                positions,
+                self.order.seed,
+                classes=len(features.classes),
+            )
+        return Batch(examples, labels, tf.ones_like(positions, tf.float32))
+
+    def _checked(self, first: tf.Tensor | int, count: int | None) -> int:
+        count = self.order.batch_size if count is None else count
+        if self.augmentation.mixup and (
+            count % 2 or (isinstance(first, int) and first % 2)
+        ):
+            raise ValueError(
+                f"mixup pairs neighbours: a slice of {count} examples from {first} "
+                "must be even in both"
+            )
+        return count

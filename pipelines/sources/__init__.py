@@ -1,0 +1,1 @@
+"""Sources: random access to raw examples, whatever holds them. Begin with `base`."""

@@ -1,0 +1,63 @@
+"""A source whose examples are one array in memory."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.errors import DataError
+from pipelines.features import Features
+from pipelines.sources.base import Source
+
+
+class ArraySource(Source):
+    """Examples held in memory: images uint8 [n,H,W,C] or vectors float32 [n,F]."""
+
+    encoding = "array"
+    native = True
+    batched = True
+
+    def __init__(
+        self,
+        name: str,
+        features: Features,
+        examples: np.ndarray,
+        targets: np.ndarray,
+        given_splits: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Takes the arrays as they are; `targets` as in `Source`."""
+        if len(examples) != len(targets):
+            raise DataError(
+                f"{name}: {len(examples)} examples but {len(targets)} targets; "
+                "expected as many of one as of the other."
+            )
+        self.name = name
+        self.features = features
+        self.targets = targets
+        self.given_splits = given_splits or {}
+        self._examples = examples
+        self._tensor: tf.Tensor | None = None
+
+    def content_hashes(self) -> np.ndarray:
+        """SHA-256 of each example's bytes: uint8 [n, 32]."""
+        digests = b"".join(
+            hashlib.sha256(example.tobytes()).digest() for example in self._examples
+        )
+        return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """The examples at `indices`: [k, …]."""
+        return self._examples[indices]
+
+    def lookup(self, indices: tf.Tensor) -> tf.Tensor:
+        """The examples at `indices`, [k] or []: the same shape before an example's."""
+        if self._tensor is None:
+            # Eager, so that every graph captures one tensor and embeds no copy.
+            with tf.init_scope():
+                self._tensor = tf.constant(self._examples)
+        return tf.gather(self._tensor, indices)
+
+    def describe(self, index: int) -> str:
+        """The source's name and the row."""
+        return f"{self.name}, example {index}"

@@ -103,7 +103,7 @@ def devices() -> list[dict[str, str]]:
 
 
 def _git(folder: pathlib.Path, *arguments: str) -> str | None:
-    """What git prints, or None if there is no git, no checkout, or it takes too long."""
+    """What git prints; None if there is no git, no checkout, or it takes too long."""
     try:
         ran = subprocess.run(
             # The index is not refreshed on disk: a run leaves the checkout alone.

@@ -15,9 +15,9 @@ PATTERN = "events.out.tfevents.*"
 def keep_until(folder: pathlib.Path, step: int) -> set[tuple[str, int]]:
     """Drops from the event files in `folder` what lies beyond `step`.
 
-    A resume from a checkpoint writes those steps again. Each file is replaced as a whole,
-    or stays; one of which nothing is left is removed. A last record that a kill cut short
-    is dropped as well. Temporary files of a kill during an earlier call are removed.
+    A resume from a checkpoint writes those steps again. Each file is replaced as a
+    whole, or stays; one of which nothing is left is removed. A last record that a kill
+    cut short is dropped, and so are temporary files of a kill during an earlier call.
 
     Returns:
       The (tag, step) pairs that are kept; the graph's tag is `graph`.

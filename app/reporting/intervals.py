@@ -6,9 +6,9 @@ import scipy.stats
 def wilson_95(successes: int, examples: int) -> tuple[float, float]:
     """The 95 % Wilson score interval of a fraction, as (low, high) in [0, 1].
 
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-    JASA 22 (1927). Unlike the normal approximation it stays inside [0, 1] and does not
-    collapse at 0 or 1.
+    E. B. Wilson, "Probable inference, the law of succession, and statistical
+    inference", JASA 22 (1927). Unlike the normal approximation it stays inside [0, 1]
+    and does not collapse at 0 or 1.
 
     Raises:
       ValueError: `examples` is 0, or `successes` is not within 0..examples.

@@ -19,8 +19,8 @@ FILE_NAME = "metrics.jsonl"
 class MetricsLog:
     """The lines of one `metrics.jsonl`, in the order of their steps.
 
-    A line is either whole or not there: a last line that a kill cut short is passed over
-    by `read`, and removed by the next `append` or `truncate_after`.
+    A line is either whole or not there: a last line that a kill cut short is passed
+    over by `read`, and removed by the next `append` or `truncate_after`.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -92,7 +92,7 @@ class MetricsLog:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON can hold it: scalars of other libraries unwrapped, NaN as None."""
+    """`value` as JSON holds it: scalars of other libraries unwrapped, NaN as None."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -29,7 +29,7 @@ class SplitPredictions:
       names: n names of examples, such as paths.
       classes: their names, by index; empty for regression.
       mistake_indices: int64 [k], examples whose pictures are kept.
-      mistake_images: uint8 [k, H, W, 1 or 3], their pictures; None where there are none.
+      mistake_images: uint8 [k, H, W, 1 or 3], their pictures; None for a table.
     """
 
     task: str
@@ -103,7 +103,7 @@ def write_predictions(
     if predictions.mistake_images is not None:
         arrays["mistake_images"] = predictions.mistake_images.astype(np.uint8)
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(content, allow_pickle=False, **arrays)
     path = predictions_file(run_dir, split)
     durable.write_bytes(path, content.getvalue())
     return path

@@ -1,7 +1,7 @@
 """What was reached and where it lies: the last lines of a command.
 
-Also `python -m app.reporting.summary RUN_DIR`, and with `--tested` just whether the test
-set has been seen (exit status 0 if so, 1 if not).
+Also `python -m app.reporting.summary RUN_DIR`, and with `--tested` just whether the
+test set has been seen (exit status 0 if so, 1 if not).
 """
 
 import json
@@ -51,8 +51,8 @@ def read_results(run_dir: pathlib.Path) -> dict[str, Any]:
         results = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: expected what `atelier train` writes ({error}); give the folder of"
-            " a run"
+            f"{path}: expected what `atelier train` writes ({error}); give the"
+            " folder of a run"
         ) from error
     if not isinstance(results, dict):
         raise UserError(f"{path}: expected a JSON object")

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: the tags of metrics.jsonl, pictures, graph, flags."""
+"""What TensorBoard shows of a run: metrics.jsonl's tags, pictures, graph, flags."""
 
 import pathlib
 from collections.abc import Mapping

@@ -1,0 +1,225 @@
+"""How classes were told apart: confusion, a table by class, mistakes, reliability."""
+
+import csv
+import io
+import math
+import pathlib
+
+import numpy as np
+import sklearn.metrics
+
+from app import durable
+from app.reporting import canvas, reliability
+from app.reporting.intervals import wilson_95
+from app.reporting.predictions import SplitPredictions, most_confident_mistakes
+
+# Beyond these, numbers in cells and rows of a figure can no longer be read.
+_MOST_CELLS_WITH_NUMBERS = 20
+_MOST_TICKS = 200
+_MOST_ROWS = 100
+_MOST_PICTURES = 25
+_COLUMNS = (
+    "class",
+    "examples",
+    "predicted",
+    "correct",
+    "precision",
+    "recall",
+    "recall_95_low",
+    "recall_95_high",
+    "f1",
+)
+
+
+def draw(
+    predictions: SplitPredictions, split: str, folder: pathlib.Path
+) -> list[pathlib.Path]:
+    """Draws a split's figures and tables into `folder`; returns their paths."""
+    rows = class_rows(predictions)
+    drawn = [
+        _draw_confusion(predictions, split, folder),
+        _write_table(_COLUMNS, rows, folder / f"{split}_per_class.csv"),
+        _draw_classes(rows, split, folder),
+        _write_mistakes(predictions, split, folder),
+        reliability.draw(predictions, split, folder),
+    ]
+    if predictions.mistake_images is not None and len(predictions.mistake_images):
+        drawn.append(_draw_mistakes(predictions, split, folder))
+    return drawn
+
+
+def confusion(predictions: SplitPredictions) -> np.ndarray:
+    """Examples by true class (rows) and predicted class: int64 [classes, classes]."""
+    matrix: np.ndarray = sklearn.metrics.confusion_matrix(
+        predictions.labels,
+        predictions.outputs.argmax(1),
+        labels=np.arange(len(predictions.classes)),
+    )
+    return matrix
+
+
+def class_rows(predictions: SplitPredictions) -> list[list[str | int | float | None]]:
+    """A row per class, in the classes' order: the columns of the per-class table.
+
+    What has no examples to be measured on is None: the recall of an absent class, the
+    precision of one that was never predicted.
+    """
+    matrix = confusion(predictions)
+    rows: list[list[str | int | float | None]] = []
+    for index, name in enumerate(predictions.classes):
+        examples, predicted = int(matrix[index].sum()), int(matrix[:, index].sum())
+        correct = int(matrix[index, index])
+        low, high = wilson_95(correct, examples) if examples else (None, None)
+        rows.append(
+            [
+                name,
+                examples,
+                predicted,
+                correct,
+                correct / predicted if predicted else None,
+                correct / examples if examples else None,
+                low,
+                high,
+                2 * correct / (examples + predicted) if examples + predicted else None,
+            ]
+        )
+    return rows
+
+
+def _draw_confusion(
+    predictions: SplitPredictions, split: str, folder: pathlib.Path
+) -> pathlib.Path:
+    matrix, classes = confusion(predictions), predictions.classes
+    fractions = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = max(5.5, 2.5 + 0.17 * len(classes), 2.5 + 0.5 * min(len(classes), 20))
+    figure = canvas.new_figure(side + 1.0, side)
+    axes = figure.add_subplot()
+    image = axes.imshow(fractions, cmap=canvas.COLOUR_MAP, vmin=0, vmax=1)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6)
+    bar.set_label("Fraction of the true class")
+    correct, total = int(np.trace(matrix)), int(matrix.sum())
+    axes.set_title(
+        f"Confusion matrix, {split}: {correct:,} of {total:,} right", loc="left"
+    )
+    axes.set_xlabel("Predicted class")
+    axes.set_ylabel("True class")
+    # Where not every class has room, every second, third, … is named.
+    ticks = np.arange(0, len(classes), math.ceil(len(classes) / _MOST_TICKS))
+    size = 9 if len(classes) <= 40 else 7
+    names = [_short(classes[tick]) for tick in ticks]
+    axes.set_xticks(ticks, names, rotation=90, fontsize=size)
+    axes.set_yticks(ticks, names, fontsize=size)
+    if len(classes) <= _MOST_CELLS_WITH_NUMBERS:
+        for (row, column), count in np.ndenumerate(matrix):
+            colour = "black" if fractions[row, column] > 0.5 else "white"
+            if count:
+                axes.text(column, row, f"{count}", ha="center", va="center", c=colour)
+    return canvas.save(figure, folder / f"{split}_confusion_matrix.png")
+
+
+def _draw_classes(
+    rows: list[list[str | int | float | None]], split: str, folder: pathlib.Path
+) -> pathlib.Path:
+    """Recall with its interval and precision, the classes of lowest recall on top."""
+    tables = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+    measured = [table for table in tables if table["examples"]]
+    measured.sort(key=lambda table: (table["recall"], table["class"]))
+    shown = measured[:_MOST_ROWS]
+    figure = canvas.new_figure(7.0, 1.8 + 0.22 * len(shown))
+    axes = figure.add_subplot()
+    which = f", the worst {_MOST_ROWS} of {len(measured)}" if shown != measured else ""
+    canvas.plain_axes(axes, f"By class, {split}{which}", "", "")
+    places = np.arange(len(shown))
+    recall, low, high = (
+        np.array([table[name] for table in shown], np.float64)
+        for name in ("recall", "recall_95_low", "recall_95_high")
+    )
+    spread = np.abs(np.stack([recall - low, high - recall]))
+    label = "recall, with its 95 % interval"
+    axes.errorbar(recall, places, xerr=spread, fmt="o", c=canvas.BLUE, label=label)
+    precision = np.array([table["precision"] for table in shown], np.float64)
+    axes.plot(precision, places, "D", mfc="none", c=canvas.ORANGE, label="precision")
+    axes.set_yticks(
+        places,
+        [f"{_short(str(table['class']))} ({table['examples']})" for table in shown],
+        fontsize=8,
+    )
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlim(-0.02, 1.02)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return canvas.save(figure, folder / f"{split}_per_class.png")
+
+
+def _write_mistakes(
+    predictions: SplitPredictions, split: str, folder: pathlib.Path
+) -> pathlib.Path:
+    """All mistakes, the surest first."""
+    rows = []
+    for index in most_confident_mistakes(predictions.labels, predictions.outputs):
+        label = predictions.classes[int(predictions.labels[index])]
+        rows.append([predictions.names[index], label, *_guess(predictions, index)])
+    columns = ("example", "class", "predicted", "probability")
+    return _write_table(columns, rows, folder / f"{split}_mistakes.csv")
+
+
+def _draw_mistakes(
+    predictions: SplitPredictions, split: str, folder: pathlib.Path
+) -> pathlib.Path:
+    """The pictures that the evaluation kept, the surest mistake first."""
+    assert predictions.mistake_images is not None
+    pictures = predictions.mistake_images[:_MOST_PICTURES]
+    columns = min(5, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    figure = canvas.new_figure(max(2.1 * columns, 5.0), 2.5 * rows + 0.5)
+    figure.suptitle(f"Most confident mistakes, {split}", x=0.01, ha="left", fontsize=11)
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if place >= len(pictures):
+            continue
+        index = int(predictions.mistake_indices[place])
+        picture = pictures[place]
+        grey = picture.shape[-1] == 1
+        shown = picture[..., 0] if grey else picture
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        label = _short(predictions.classes[int(predictions.labels[index])])
+        guess, probability = _guess(predictions, index)
+        axes.set_title(
+            f"{label}\ntaken for {_short(guess)} ({probability:.2f})\n"
+            f"{_short_path(predictions.names[index])}",
+            fontsize=7,
+        )
+    return canvas.save(figure, folder / f"{split}_mistakes.png")
+
+
+def _guess(predictions: SplitPredictions, index: int) -> tuple[str, float]:
+    """The class predicted for an example, and its probability."""
+    best = int(predictions.outputs[index].argmax())
+    return predictions.classes[best], round(float(predictions.outputs[index, best]), 6)
+
+
+def _write_table(
+    columns: tuple[str, ...], rows: list, path: pathlib.Path
+) -> pathlib.Path:
+    """A CSV file; what is not known is an empty cell."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(
+        [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row]
+        for row in rows
+    )
+    durable.write_text(path, text.getvalue())
+    return path
+
+
+def _short(name: str, most: int = 24) -> str:
+    """A class's name, cut so that one long name does not squeeze the figure."""
+    # A $ would start a formula.
+    name = name.replace("$", r"\$")
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _short_path(name: str, most: int = 26) -> str:
+    """An example's name; of a path its end is what tells."""
+    name = name.replace("$", r"\$")
+    return name if len(name) <= most else f"…{name[1 - most :]}"

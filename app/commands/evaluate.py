@@ -1,0 +1,12 @@
+"""`atelier evaluate`: evaluates a run on its validation or test split, or other data."""
+
+from app.config import EvaluateConfig
+
+CONFIG = EvaluateConfig
+
+
+def run(config: EvaluateConfig) -> int:
+    """Evaluates; returns the exit status."""
+    from app.training import assessment
+
+    return assessment.evaluate(config)

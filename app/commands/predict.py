@@ -1,0 +1,12 @@
+"""`atelier predict`: classifies files of images with a run, to CSV."""
+
+from app.config import PredictConfig
+
+CONFIG = PredictConfig
+
+
+def run(config: PredictConfig) -> int:
+    """Predicts; returns the exit status."""
+    from app.training import prediction
+
+    return prediction.predict(config)

@@ -1,0 +1,48 @@
+"""What each command is told: the rooms' config dataclasses, composed.
+
+Importing this module imports no TensorFlow, so that `--help` answers at once.
+"""
+
+import dataclasses
+
+from app.distribution.config import DistributionConfig
+from app.training.config import (
+    EvaluationConfig,
+    PredictionConfig,
+    RunConfig,
+    TrainingConfig,
+    WeightsConfig,
+)
+from models.config import LossConfig, ModelConfig, OptimizerConfig
+from pipelines.config import DataConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Everything a training run is a function of."""
+
+    run: RunConfig
+    data: DataConfig
+    model: ModelConfig
+    loss: LossConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+    distribution: DistributionConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+    """What is evaluated, and on what."""
+
+    run: RunConfig
+    weights: WeightsConfig
+    evaluation: EvaluationConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictConfig:
+    """What is predicted, and with what."""
+
+    run: RunConfig
+    weights: WeightsConfig
+    prediction: PredictionConfig

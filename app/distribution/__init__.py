@@ -1,0 +1,1 @@
+"""Where a run executes: one device, several devices, several machines."""

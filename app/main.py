@@ -1,0 +1,87 @@
+"""The command line: `atelier COMMAND [--flag=value …]`.
+
+Finds the command's module, reads its flags, runs it, and turns failures into one line
+and an exit status. It imports no TensorFlow.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from app import errors, flags
+
+COMMANDS = {
+    "train": "trains into --run_dir; on a folder that exists, resumes it",
+    "evaluate": "evaluates a run on its validation or test split",
+    "predict": "classifies files with a run, to CSV",
+}
+_HELP = ("--help", "-help", "-h", "help", "--helpfull", "--helpshort")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the console script's entry. Returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(arguments)
+    except errors.UserError as error:
+        print(f"atelier: {error}", file=sys.stderr)
+        return errors.EXIT_USER_MISTAKE
+    except errors.Interrupted as error:
+        print(f"atelier: {error}", file=sys.stderr)
+        return errors.EXIT_INTERRUPTED
+    except errors.TrainingFailed as error:
+        print(f"atelier: {error}", file=sys.stderr)
+        return errors.EXIT_FAILED
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in _HELP:
+        print(_help())
+        return errors.EXIT_DONE if arguments else errors.EXIT_USER_MISTAKE
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        raise errors.UserError(_unknown_command(name))
+    command = importlib.import_module(f"app.commands.{name}")
+    if any(argument in _HELP for argument in rest):
+        print(f"atelier {name}: {COMMANDS[name]}")
+        print(flags.help_text(command.CONFIG))
+        return errors.EXIT_DONE
+    config = flags.parse(command.CONFIG, rest)
+    _set_environment()
+    status: int = command.run(config)
+    return status
+
+
+def _set_environment() -> None:
+    """Quiets TensorFlow's start-up and fixes Keras' backend, before either is loaded."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _unknown_command(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see atelier --help"
+    return f"unknown command {name!r}: expected one of {', '.join(COMMANDS)}; {hint}"
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {does}" for name, does in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Trains neural networks with Keras on TensorFlow: from files to a model.",
+            "",
+            "usage: atelier COMMAND [--flag=value …]",
+            "",
+            *lines,
+            "",
+            "atelier COMMAND --help lists the command's flags; --flagfile=FILE reads"
+            " flags from a file.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

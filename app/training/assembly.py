@@ -1,0 +1,229 @@
+"""Puts the rooms together: from a configuration to the parts of a run.
+
+The same functions serve training, evaluation, prediction and export, so that a model is
+built in one way only.
+"""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from app.config import TrainConfig
+from app.errors import UserError
+from app.experiment import RunFolder
+from app.training import checkpoints, state
+from models import losses, metrics, optimizers, registry
+from models.errors import ModelError
+from models.spec import Inputs, Outputs
+from pipelines.dataset import Dataset, open_dataset, open_whole
+from pipelines.errors import DataError
+from pipelines.features import Features
+from pipelines.order import Order
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A model with what it is measured by.
+
+    Attributes:
+      model: built.
+      outputs: what the model gives.
+      loss: loss of each example.
+      metrics: sums over examples, and what follows from them.
+    """
+
+    model: keras.Model
+    outputs: Outputs
+    loss: losses.Loss
+    metrics: metrics.Metrics
+
+
+@contextlib.contextmanager
+def user_mistakes() -> Iterator[None]:
+    """Turns what the rooms call a user's mistake into the program's."""
+    try:
+        yield
+    except (ModelError, DataError) as error:
+        raise UserError(str(error)) from error
+
+
+def open_data(config: TrainConfig) -> Dataset:
+    """Opens and examines the data.
+
+    Raises:
+      UserError: it is not there, or not fit for training.
+    """
+    with user_mistakes():
+        return open_dataset(config.data)
+
+
+def open_other_data(
+    config: TrainConfig, dataset: str, description: Mapping[str, Any]
+) -> Dataset:
+    """Opens all of another dataset, in the shapes and classes a run was trained on.
+
+    Raises:
+      UserError: it is not there, or holds other classes or kinds of examples.
+    """
+    features = Features.from_json(description["features"])
+    with user_mistakes():
+        data = dataclasses.replace(config.data, dataset=dataset)
+        return open_whole(data, features)
+
+
+def build_optimizer(
+    config: TrainConfig, network: Network, order: Order, last_step: int
+) -> keras.optimizers.Optimizer:
+    """The optimizer of a run, built, with loss scaling where float16 needs it."""
+    optimizer = optimizers.build(
+        config.optimizer, network.model, order.steps_per_epoch, last_step
+    )
+    if config.training.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(network.model.trainable_variables)
+    return optimizer
+
+
+def set_numerics(config: TrainConfig) -> None:
+    """Fixes precision and the initial weights' seed; call it before building."""
+    keras.config.set_dtype_policy(config.training.precision)
+    keras.utils.set_random_seed(config.training.seed)
+    tf.config.run_functions_eagerly(config.training.eager)
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """What dataset.json holds: the data's summary, and the statistics models need."""
+    statistics: dict[str, list[float]] = {"target_mean": [], "target_std": []}
+    if dataset.features.task == "regression":
+        targets = dataset.source.targets[dataset.splits["train"]].astype(np.float64)
+        targets = targets.reshape(len(targets), -1)
+        statistics["target_mean"] = targets.mean(0).tolist()
+        statistics["target_std"] = targets.std(0).tolist()
+    return {**dataset.summary(), "statistics": statistics}
+
+
+def require_same_data(
+    folder: RunFolder, config: TrainConfig, now: Mapping[str, Any]
+) -> None:
+    """Compares the data's fingerprints with those the run began with.
+
+    Args:
+      folder: of the run.
+      config: of the run.
+      now: the `splits` of the data's summary.
+
+    Raises:
+      UserError: the data has changed, so the run could not be the same.
+    """
+    if not folder.dataset.exists():
+        return
+    before = json.loads(folder.dataset.read_text())["splits"]
+    for name in now:
+        if before[name]["sha256"] != now[name]["sha256"]:
+            raise UserError(
+                f"--dataset={config.data.dataset}: the {name} split has changed since"
+                f" {folder.path} was started ({before[name]['examples']} examples then,"
+                f" {now[name]['examples']} now); restore the data, or train on it in"
+                " another --run_dir"
+            )
+
+
+def build_network(
+    config: TrainConfig, description: Mapping[str, Any]
+) -> Network:
+    """Builds the model for the examples that dataset.json describes.
+
+    Raises:
+      UserError: the model does not fit the examples.
+    """
+    features = Features.from_json(description["features"])
+    statistics = description["statistics"]
+    with user_mistakes():
+        inputs = Inputs(
+            kind=features.kind, shape=tuple(side or 0 for side in features.shape)
+        )
+        outputs = Outputs(
+            task=features.task,
+            size=len(features.classes) or features.targets,
+            mean=tuple(statistics["target_mean"]),
+            std=tuple(statistics["target_std"]),
+        )
+        model = registry.build(
+            config.model.model, config.model.model_args, inputs, outputs
+        )
+        loss = losses.per_example_loss(config.loss, outputs)
+    return Network(model, outputs, loss, metrics.metrics_for(outputs))
+
+
+def load_network(folder: RunFolder, checkpoint: str) -> tuple[Network, int]:
+    """The network of a run with the weights of a checkpoint, and the weights' step.
+
+    Args:
+      folder: of the run.
+      checkpoint: `best` or `last`.
+
+    Raises:
+      UserError: there is no such checkpoint, or it is not whole.
+    """
+    config = folder.read_config()
+    set_numerics(config)
+    network = build_network(config, read_description(folder))
+    step = _step_of(folder, checkpoint)
+    try:
+        snapshot = checkpoints.load(checkpoints.path_of(folder.checkpoints, step))
+    except checkpoints.DamagedCheckpoint as damage:
+        raise UserError(
+            f"--run_dir={folder.path}: the {checkpoint} checkpoint is damaged: {damage};"
+            " give the `train` command again, which goes back to a whole one"
+        ) from damage
+    _assign(network.model, snapshot.arrays)
+    return network, step
+
+
+def read_description(folder: RunFolder) -> dict[str, Any]:
+    """What dataset.json says of the data the run was trained on.
+
+    Raises:
+      UserError: the run has not come so far as to write it.
+    """
+    if not folder.dataset.exists():
+        raise UserError(
+            f"--run_dir={folder.path}: the run has not started yet (there is no"
+            " dataset.json); train first"
+        )
+    description: dict[str, Any] = json.loads(folder.dataset.read_text())
+    return description
+
+
+def _step_of(folder: RunFolder, checkpoint: str) -> int:
+    steps = checkpoints.steps_of(folder.checkpoints)
+    if not steps:
+        raise UserError(
+            f"--run_dir={folder.path}: there is no checkpoint yet; train first"
+        )
+    if checkpoint == "last":
+        return steps[-1]
+    best = folder.read_results().get("best")
+    return int(best["step"]) if best else steps[-1]
+
+
+def _assign(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives the model the checkpoint's weights, averaged where an average was kept."""
+    variables = state.named("model", model.weights)
+    shapes = {name: tuple(v.shape) for name, v in variables.items()}
+    chosen = {
+        name: arrays[average if (average := f"average/{name}") in arrays else name]
+        for name in shapes
+        if name in arrays
+    }
+    state.check_arrays(chosen, shapes)
+    for name, variable in variables.items():
+        variable.assign(chosen[name])

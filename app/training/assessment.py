@@ -1,0 +1,152 @@
+"""Evaluates a finished or paused run: what `atelier evaluate` does.
+
+The test split is seen once: `results.json` counts, and a second time wants `--again`.
+"""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import scipy.special
+import tensorflow as tf
+
+from app.config import EvaluateConfig, TrainConfig
+from app.errors import EXIT_DONE, UserError
+from app.experiment import RunFolder
+from app.reporting import figures, predictions
+from app.reporting.intervals import wilson_95
+from app.training import assembly
+from app.training.evaluation import Predictions, predict
+from app.training.results import Results
+from pipelines.dataset import Dataset
+
+# Pictures of mistakes that are kept, the surest first.
+_MISTAKES = 36
+
+
+def evaluate(config: EvaluateConfig) -> int:
+    """Evaluates the run, records the figures and draws them.
+
+    Raises:
+      UserError: no such run or split, or the test split was seen already.
+    """
+    assert config.run.run_dir is not None  # RunConfig refuses a missing one
+    folder = RunFolder(pathlib.Path(config.run.run_dir))
+    training = folder.read_config()
+    with folder.locked():
+        results = Results.read(folder)
+        split = config.evaluation.split if config.evaluation.dataset is None else None
+        if split == "test" and not config.evaluation.again:
+            _require_unseen(folder, results)
+        network, step = assembly.load_network(folder, config.weights.checkpoint)
+        dataset = _open(folder, training, config.evaluation.dataset)
+        if split == "test":
+            results.count_test_evaluation()
+            results.write(folder)
+        metrics = _assess(folder, network, dataset, split)
+        metrics |= {"checkpoint": config.weights.checkpoint, "step": step}
+        if split == "test":
+            results.record_test(metrics)
+            results.write(folder)
+        print(_report(split or str(config.evaluation.dataset), metrics))
+        for path in figures.draw_all(folder.path):
+            print(f"  {path}")
+    return EXIT_DONE
+
+
+def _require_unseen(folder: RunFolder, results: Results) -> None:
+    """Refuses a second look at the test split.
+
+    Raises:
+      UserError: it was seen already.
+    """
+    test = results.values["test"]
+    if test and test["evaluations"] and "loss" in test:
+        times = test["evaluations"]
+        raise UserError(
+            f"the test split of {folder.path} has been evaluated"
+            f" {times} time{'s' if times > 1 else ''}; a figure that was looked at and"
+            " then acted on is no test: give --again if you mean it"
+        )
+
+
+def _open(folder: RunFolder, training: TrainConfig, other: str | None) -> Dataset:
+    """The run's own data, or all of another dataset.
+
+    Raises:
+      UserError: it is not there, has changed, or is of another kind.
+    """
+    description = assembly.read_description(folder)
+    if other is not None:
+        return assembly.open_other_data(training, other, description)
+    dataset = assembly.open_data(training)
+    assembly.require_same_data(folder, training, dataset.summary()["splits"])
+    return dataset
+
+
+def _assess(
+    folder: RunFolder, network: assembly.Network, dataset: Dataset, split: str | None
+) -> dict[str, Any]:
+    """Metrics of a split, or of the whole dataset; keeps what the figures need."""
+    name = split or "all"
+    examples = dataset.split_sizes[name]
+    batches = dataset.evaluation(name, dataset.config.batch_size)
+    found = predict(network.model, batches)
+    if len(found.labels) != examples:
+        raise RuntimeError(f"counted {len(found.labels)} of {examples} examples")
+    _keep_predictions(folder, dataset, name, found)
+    return {"examples": examples, **_metrics(network, found)}
+
+
+def _metrics(network: assembly.Network, found: Predictions) -> dict[str, Any]:
+    """The metrics of all predictions, accuracy with its 95 % interval."""
+    labels, outputs = tf.constant(found.labels), tf.constant(found.outputs)
+    losses = network.loss(labels, outputs)
+    sums = network.metrics.sums(labels, outputs, losses, tf.ones_like(losses))
+    values = {name: float(value) for name, value in sums.items()}
+    metrics: dict[str, Any] = dict(network.metrics.results(values))
+    if "correct" in values:
+        correct, examples = round(values["correct"]), len(found.labels)
+        metrics["accuracy_95"] = list(wilson_95(correct, examples))
+    return metrics
+
+
+def _keep_predictions(
+    folder: RunFolder, dataset: Dataset, name: str, found: Predictions
+) -> None:
+    features = dataset.features
+    outputs = found.outputs
+    mistakes = np.zeros(0, np.int64)
+    images = None
+    if features.task == "classification":
+        outputs = scipy.special.softmax(outputs, axis=-1)
+        mistakes = predictions.most_confident_mistakes(found.labels, outputs, _MISTAKES)
+        if features.kind == "image" and len(mistakes):
+            images = dataset.examples(name, mistakes).inputs
+    predictions.write_predictions(
+        folder.path,
+        name,
+        predictions.SplitPredictions(
+            task=features.task,
+            labels=found.labels,
+            outputs=outputs,
+            names=tuple(dataset.names(name)),
+            classes=features.classes,
+            mistake_indices=mistakes,
+            mistake_images=images,
+        ),
+    )
+
+
+def _report(name: str, metrics: dict[str, Any]) -> str:
+    lines = [
+        f"{name}: {metrics['examples']:,} examples, {metrics['checkpoint']} checkpoint"
+        f" (step {metrics['step']:,})"
+    ]
+    for metric, value in metrics.items():
+        if metric == "accuracy":
+            low, high = metrics["accuracy_95"]
+            lines.append(f"  {metric} {value:.4f} (95 %: {low:.4f} to {high:.4f})")
+        elif isinstance(value, float):
+            lines.append(f"  {metric} {value:.4f}")
+    return "\n".join(lines)

@@ -1,0 +1,124 @@
+"""Evaluation that counts each example once, on any number of replicas.
+
+The last batch is padded with examples of weight 0, so every replica sees whole batches,
+and the count of what was evaluated stands beside the metrics.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.losses import Loss
+from models.metrics import Metrics
+from pipelines.batch import Batch
+
+# Batches between two looks at whether a pause was asked for.
+_CHUNK = 16
+
+
+class EvaluationAbandoned(Exception):
+    """A pause was asked for during an evaluation; it starts again on resume."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model said of every example of a split, in the split's order.
+
+    Attributes:
+      labels: int64 [n] classes, or float32 [n, values].
+      outputs: float32 [n, classes] logits, or float32 [n, values].
+    """
+
+    labels: np.ndarray
+    outputs: np.ndarray
+
+
+class Evaluator:
+    """Evaluates a model on one split.
+
+    Args:
+      strategy: the devices the model was made on.
+      model: the Keras model.
+      loss: loss of each example.
+      metrics: what is summed up over the examples.
+      batches: a dataset of padded `Batch`es of the split.
+      examples: how many examples the split has.
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: tf.distribute.Strategy,
+        model: keras.Model,
+        loss: Loss,
+        metrics: Metrics,
+        batches: tf.data.Dataset,
+        examples: int,
+    ) -> None:
+        self._strategy = strategy
+        self._model = model
+        self._loss = loss
+        self._metrics = metrics
+        self._examples = examples
+        self._batch_count = int(batches.cardinality())
+        self._batches = strategy.experimental_distribute_dataset(
+            _unsharded(batches)
+        )
+        self._chunk = tf.function(self._chunk_loop, reduce_retracing=True)
+
+    def evaluate(self, paused: Callable[[], bool] = lambda: False) -> dict[str, float]:
+        """The split's metrics by name, and `examples`, their count.
+
+        Raises:
+          EvaluationAbandoned: `paused` became true.
+          RuntimeError: an example was counted twice or left out.
+        """
+        iterator = iter(self._batches)
+        sums = tf.zeros(len(self._metrics.names), tf.float64)
+        for first in range(0, self._batch_count, _CHUNK):
+            if paused():
+                raise EvaluationAbandoned
+            count = min(_CHUNK, self._batch_count - first)
+            sums = self._chunk(iterator, tf.constant(count), sums)
+        by_name = dict(zip(self._metrics.names, sums.numpy().tolist(), strict=True))
+        if round(by_name["examples"]) != self._examples:
+            raise RuntimeError(
+                f"evaluation counted {by_name['examples']:g} examples of a split of"
+                f" {self._examples}"
+            )
+        return {"examples": self._examples, **self._metrics.results(by_name)}
+
+    def _chunk_loop(self, iterator: Any, count: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+        for _ in tf.range(count):
+            step_sums = self._strategy.run(self._replica_step, args=(next(iterator),))
+            sums += self._strategy.reduce("SUM", step_sums, axis=None)
+        return sums
+
+    def _replica_step(self, batch: Batch) -> tf.Tensor:
+        predictions = self._model(batch.inputs, training=False)
+        losses = self._loss(batch.labels, predictions)
+        sums = self._metrics.sums(batch.labels, predictions, losses, batch.weights)
+        return tf.stack([sums[name] for name in self._metrics.names])
+
+
+def predict(model: keras.Model, batches: tf.data.Dataset) -> Predictions:
+    """Labels and outputs of every example of a dataset of padded `Batch`es."""
+    forward = tf.function(lambda inputs: model(inputs, training=False))
+    labels, outputs = [], []
+    for batch in batches:
+        real = batch.weights.numpy() > 0
+        labels.append(batch.labels.numpy()[real])
+        outputs.append(forward(batch.inputs).numpy()[real])
+    return Predictions(np.concatenate(labels), np.concatenate(outputs))
+
+
+def _unsharded(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Every worker reads all batches; the strategy divides each among the replicas."""
+    options = tf.data.Options()
+    policy = tf.data.experimental.AutoShardPolicy
+    options.experimental_distribute.auto_shard_policy = policy.OFF
+    return batches.with_options(options)

@@ -1,0 +1,69 @@
+"""Finds where a step went wrong: the first layer with a value that is not finite."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from app.training import randomness
+from models.losses import Loss
+from pipelines.batch import Batch
+
+
+def culprit(
+    model: keras.Model, loss: Loss, batch: Batch, *, seed: int, step: int
+) -> str:
+    """Repeats one step eagerly and names what first was not finite.
+
+    The weights must be those the step began with.
+    """
+    found: list[str] = []
+    inputs = tf.nest.flatten(batch.inputs)
+    if not all(_is_finite(value) for value in inputs):
+        return "the batch's inputs"
+    with _watched_layers(found), tf.GradientTape() as tape:
+        with randomness.keyed_draws(seed, tf.constant(step, tf.int64)):
+            predictions = model(batch.inputs, training=True)
+        losses = loss(batch.labels, predictions)
+        total = tf.reduce_mean(losses * batch.weights)
+        if model.losses:
+            total += tf.add_n(model.losses)
+    if found:
+        return f"the output of layer {found[0]}"
+    if not _is_finite(total):
+        return "the loss"
+    gradients = tape.gradient(total, model.trainable_variables)
+    for variable, gradient in reversed(
+        list(zip(model.trainable_variables, gradients, strict=True))
+    ):
+        if gradient is not None and not _is_finite(gradient):
+            return f"the gradient of {variable.path}"
+    return "nothing when the step was repeated in Python; try --precision=float32"
+
+
+@contextlib.contextmanager
+def _watched_layers(found: list[str]) -> Iterator[None]:
+    """Within it every layer's call is looked at, inner layers before outer ones."""
+    original = keras.layers.Layer.__call__
+
+    def watched(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
+        outputs = original(layer, *args, **kwargs)
+        if not found and not all(map(_is_finite, tf.nest.flatten(outputs))):
+            found.append(layer.path or layer.name)
+        return outputs
+
+    keras.layers.Layer.__call__ = watched
+    try:
+        yield
+    finally:
+        keras.layers.Layer.__call__ = original
+
+
+def _is_finite(value: Any) -> bool:
+    tensor = tf.convert_to_tensor(value)
+    if not tensor.dtype.is_floating:
+        return True
+    return bool(np.all(tf.math.is_finite(tensor).numpy()))

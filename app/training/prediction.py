@@ -1,0 +1,127 @@
+"""Classifies files with a run: what `atelier predict` does."""
+
+import csv
+import io
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import scipy.special
+import tensorflow as tf
+
+from app import durable
+from app.config import PredictConfig
+from app.errors import EXIT_DONE, UserError
+from app.experiment import RunFolder
+from app.training import assembly
+from pipelines.features import Features
+from pipelines.files import list_images, read_images
+
+Row = list[str]
+
+
+def predict(config: PredictConfig) -> int:
+    """Writes a CSV line for each file.
+
+    Raises:
+      UserError: no such run or files, or a file that cannot be read.
+    """
+    assert config.run.run_dir is not None  # RunConfig refuses a missing one
+    assert config.prediction.input and config.prediction.output
+    folder = RunFolder(pathlib.Path(config.run.run_dir))
+    output = pathlib.Path(config.prediction.output)
+    _require_writable(output)
+    with assembly.user_mistakes():
+        paths = list_images(config.prediction.input.split(","))
+    network, _ = assembly.load_network(folder, config.weights.checkpoint)
+    features = Features.from_json(assembly.read_description(folder)["features"])
+    if features.kind != "image":
+        raise UserError(
+            f"--run_dir={folder.path} was trained on {features.kind}s: expected a run on"
+            " images"
+        )
+    rows = list(_rows(config, folder, network.model, features, paths))
+    durable.write_text(output, _csv(_header(features, config.prediction.top_k), rows))
+    skipped = len(paths) - len(rows)
+    print(f"{output}: {len(rows)} files" + (f", {skipped} skipped" if skipped else ""))
+    return EXIT_DONE
+
+
+def _require_writable(output: pathlib.Path) -> None:
+    """Finds out that the CSV cannot be written before anything is computed.
+
+    Raises:
+      UserError: it is a folder, or its folder is not there.
+    """
+    if output.is_dir():
+        raise UserError(f"--output={output} is a folder: expected a file's name")
+    if not output.absolute().parent.is_dir():
+        raise UserError(
+            f"--output={output}: the folder {output.absolute().parent} is not there;"
+            " make it first"
+        )
+
+
+def _rows(
+    config: PredictConfig,
+    folder: RunFolder,
+    model: keras.Model,
+    features: Features,
+    paths: list[str],
+) -> Iterator[Row]:
+    """CSV rows, in the order of the files.
+
+    Raises:
+      UserError: a file cannot be read, and none may be skipped.
+    """
+    forward = tf.function(
+        lambda images: model(images, training=False), reduce_retracing=True
+    )
+    height, width, channels = features.shape
+    assert height and width and channels  # complete in a run's dataset.json
+    data = folder.read_config().data
+    for batch in read_images(
+        paths, (height, width, channels), config.prediction.batch_size, data.max_pixels
+    ):
+        for problem in batch.problems:
+            if not config.prediction.skip_unreadable:
+                raise UserError(f"{problem} --skip_unreadable goes on without it")
+            print(f"skipped: {problem}", file=sys.stderr)
+        if batch.paths:
+            outputs = forward(tf.constant(batch.images)).numpy()
+            top_k = config.prediction.top_k
+            for path, values in zip(batch.paths, outputs, strict=True):
+                yield [path, *_answer(values, features, top_k)]
+
+
+def _answer(values: np.ndarray, features: Features, top_k: int) -> Row:
+    """The likeliest classes with their probabilities, or the values."""
+    if features.task == "regression":
+        return [repr(float(value)) for value in values]
+    probabilities = scipy.special.softmax(values)
+    likeliest = np.argsort(-probabilities, kind="stable")[:top_k]
+    return [
+        cell
+        for index in likeliest
+        for cell in (features.classes[index], f"{probabilities[index]:.6f}")
+    ]
+
+
+def _header(features: Features, top_k: int) -> Row:
+    if features.task == "regression":
+        names = [f"value_{i + 1}" for i in range(features.targets)]
+        return ["path", *(["value"] if len(names) == 1 else names)]
+    header = ["path", "label", "probability"]
+    for rank in range(2, min(top_k, len(features.classes)) + 1):
+        header += [f"label_{rank}", f"probability_{rank}"]
+    return header
+
+
+def _csv(header: Row, rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,110 @@
+"""`results.json`: what came out of a run, and the better of two evaluations."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+from app import durable
+from app.errors import UserError
+from app.experiment import RunFolder
+from app.training.assembly import Network
+from app.training.state import TrainState
+from models.description import parameter_counts
+
+Line = dict[str, float]
+
+# Metrics of which more is better; of all others less is.
+_RISING = frozenset({"accuracy", "top5_accuracy", "r2"})
+
+
+@dataclasses.dataclass
+class Results:
+    """The values of results.json: README.md says what each means."""
+
+    values: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "Results":
+        """What the folder holds, or the values of a run that has not begun."""
+        if folder.results.exists():
+            return cls(json.loads(folder.results.read_text()))
+        return cls(
+            {
+                "state": "interrupted",
+                "steps": 0,
+                "epochs": 0.0,
+                "seconds": 0.0,
+                "resumes": 0,
+                "parameters": None,
+                "best": None,
+                "validation": None,
+                "test": None,
+                "weights_sha256": None,
+            }
+        )
+
+    def write(self, folder: RunFolder) -> None:
+        """Replaces results.json."""
+        durable.write_json(folder.results, self.values)
+
+    def start(self, *, resumed: bool) -> None:
+        """Counts a start; until an end is written the run counts as interrupted."""
+        self.values["state"] = "interrupted"
+        self.values["resumes"] += int(resumed)
+
+    def count_test_evaluation(self) -> None:
+        """Counts a look at the test split, before it happens."""
+        test = self.values["test"] or {"evaluations": 0}
+        self.values["test"] = test | {"evaluations": test["evaluations"] + 1}
+
+    def record_test(self, metrics: dict[str, Any]) -> None:
+        """Records what was seen there."""
+        evaluations = self.values["test"]["evaluations"]
+        self.values["test"] = metrics | {"evaluations": evaluations}
+
+    def end(self, state: str, training: TrainState, steps_per_epoch: float) -> None:
+        """Records where the run is and how it ended."""
+        progress = training.progress
+        trainable, total = parameter_counts(training.model)
+        self.values |= {
+            "state": state,
+            "steps": progress.step,
+            "epochs": round(progress.step / steps_per_epoch, 4),
+            "seconds": round(progress.seconds, 3),
+            "parameters": {"trainable": trainable, "total": total},
+            "best": _metrics_of(progress.best, "epoch", "step") or None,
+            "validation": _metrics_of(progress.last) or None,
+        }
+
+
+def _metrics_of(line: Line, *plain: str) -> dict[str, float]:
+    """The validation metrics of a line of metrics.jsonl, without their prefix."""
+    kept = {name: line[name] for name in plain if name in line}
+    prefix = "validation/"
+    return kept | {
+        name.removeprefix(prefix): value
+        for name, value in line.items()
+        if name.startswith(prefix)
+    }
+
+
+def better_by(monitor: str, network: Network) -> Callable[[Line, Line], bool]:
+    """Whether one line of metrics.jsonl is better than another.
+
+    Raises:
+      UserError: `monitor` is no metric of the task.
+    """
+    names = network.metrics.results_names
+    if monitor == "auto":
+        monitor = "accuracy" if "accuracy" in names else "loss"
+    if monitor not in names:
+        raise UserError(
+            f"--monitor={monitor}: expected auto or one of {', '.join(names)}"
+        )
+
+    def score(line: Line) -> tuple[float, float]:
+        value = line[f"validation/{monitor}"]
+        return (value if monitor in _RISING else -value, -line["validation/loss"])
+
+    return lambda line, best: score(line) > score(best)

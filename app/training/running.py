@@ -1,0 +1,299 @@
+"""A training run from its folder to its results: what `atelier train` does.
+
+Everything that can be wrong with the flags or the data is found before the folder is
+touched. Read `train` first.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from app import durable
+from app.config import TrainConfig
+from app.distribution.strategies import make_strategy, require_divisible
+from app.errors import EXIT_DONE, Interrupted, TrainingFailed
+from app.experiment import RunFolder, Start, decide_start
+from app.reporting import summary
+from app.training import assembly, checkpoints, nonfinite
+from app.training.actions import Checkpoint, Evaluate
+from app.training.boundaries import Boundaries, step_of_epoch
+from app.training.config import Interval
+from app.training.evaluation import Evaluator
+from app.training.journal import Journal
+from app.training.loop import Loop
+from app.training.results import Results, better_by
+from app.training.signals import PauseRequest
+from app.training.state import TrainState, weights_sha256
+from app.training.step import StepResult, Trainer
+from models.description import layer_table
+from pipelines import augmentation
+from pipelines.dataset import Dataset
+from pipelines.feed import Feed
+from pipelines.order import Order
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run is made of, before it starts."""
+
+    strategy: tf.distribute.Strategy
+    dataset: Dataset
+    description: dict[str, Any]
+    network: assembly.Network
+    optimizer: keras.optimizers.Optimizer
+    feed: Feed
+    last_step: int
+
+    @property
+    def order(self) -> Order:
+        """The order of the training examples."""
+        return self.feed.order
+
+
+def train(config: TrainConfig) -> int:
+    """Trains into the run folder, or goes on with the run in it.
+
+    Raises:
+      UserError: the flags, the data or the folder are not fit; nothing was changed.
+      Interrupted: paused; the same command goes on.
+      TrainingFailed: a value was not finite, or a record could not be read.
+    """
+    assert config.run.run_dir is not None  # RunConfig refuses a missing one
+    folder = RunFolder(pathlib.Path(config.run.run_dir))
+    folder.require_writable()
+    with contextlib.ExitStack() as held:
+        changed: dict[str, list[Any]] = {}
+        if folder.flags.exists():
+            held.enter_context(folder.locked())
+            changed = folder.require_same_mathematics(config)
+            if decide_start(folder, has_checkpoint=False) is Start.FINISHED:
+                print(f"{folder.path} is finished: nothing to do.")
+                print(summary.describe(folder.path))
+                return EXIT_DONE
+        parts = build_parts(config)
+        if not folder.flags.exists():
+            held.enter_context(folder.locked())
+        Run(folder, config, parts).go(changed)
+    return EXIT_DONE
+
+
+def build_parts(config: TrainConfig) -> Parts:
+    """Opens the data and builds the model, without touching the run folder.
+
+    Raises:
+      UserError: flags or data are not fit.
+    """
+    strategy = make_strategy(config.distribution)
+    assembly.set_numerics(config)
+    require_divisible(config.data.batch_size, strategy)
+    dataset = assembly.open_data(config)
+    description = assembly.describe_data(dataset)
+    examples = dataset.split_sizes["train"]
+    order = Order(examples, config.data.batch_size, config.training.seed)
+    last_step = step_of_epoch(config.training.epochs, order.steps_per_epoch)
+    with strategy.scope():
+        network = assembly.build_network(config, description)
+        with assembly.user_mistakes():
+            optimizer = assembly.build_optimizer(config, network, order, last_step)
+    with assembly.user_mistakes():
+        augment = augmentation.parse(config.data.augment)
+        feed = dataset.training(order, augment)
+    return Parts(strategy, dataset, description, network, optimizer, feed, last_step)
+
+
+class Run:
+    """One start of a run: from where the folder is to a pause or the end."""
+
+    def __init__(self, folder: RunFolder, config: TrainConfig, parts: Parts) -> None:
+        self._folder = folder
+        self._config = config
+        self._parts = parts
+        self._state = TrainState(
+            parts.network.model, parts.optimizer, parts.network.metrics.names
+        )
+        self._results = Results.read(folder)
+        self._pause = PauseRequest()
+        self._writer = checkpoints.Writer(
+            folder.checkpoints, config.training.keep_checkpoints
+        )
+        self._trainer = Trainer(
+            strategy=parts.strategy,
+            model=parts.network.model,
+            optimizer=parts.optimizer,
+            loss=parts.network.loss,
+            metrics=parts.network.metrics,
+            feed=parts.feed,
+            batch_size=config.data.batch_size,
+            seed=config.training.seed,
+            clip_norm=config.optimizer.clip_norm,
+        )
+
+    def go(self, changed: dict[str, list[Any]]) -> None:
+        """Trains from where the folder is.
+
+        Raises:
+          Interrupted: paused and saved.
+          TrainingFailed: the run cannot go on.
+        """
+        start = self._begin()
+        step = self._state.progress.step
+        self._results.start(resumed=start is not Start.FRESH)
+        self._results.write(self._folder)
+        journal = Journal(
+            self._folder,
+            self._config,
+            start,
+            step=step,
+            last_step=self._parts.last_step,
+        )
+        with contextlib.closing(journal):
+            journal.record_start(step, changed)
+            if start is not Start.RESUME:
+                table = layer_table(self._parts.network.model)
+                journal.show_model(table, self._trainer)
+            checkpoint = Checkpoint(
+                boundaries=self._boundaries(self._config.training.checkpoint_every),
+                writer=self._writer,
+                saved_step=step if start is Start.RESUME else -1,
+            )
+            with self._pause.installed():
+                self._train(journal, checkpoint)
+            self._end("finished")
+            journal.finish()
+
+    def _train(self, journal: Journal, checkpoint: Checkpoint) -> None:
+        """Runs the loop; pauses and failures are recorded in results.json."""
+        try:
+            self._loop(journal, checkpoint).run()
+            self._writer.wait()
+        except Interrupted as reason:
+            self._save_and_pause(checkpoint, str(reason))
+        except TrainingFailed:
+            self._end("failed")
+            raise
+        finally:
+            self._writer.close()
+
+    def _begin(self) -> Start:
+        """Decides where to start from, and takes the state over."""
+        folder = self._folder
+        checkpoints.clean(folder.checkpoints)
+        snapshot = checkpoints.load_newest(folder.checkpoints, print)
+        start = decide_start(folder, has_checkpoint=snapshot is not None)
+        if start is not Start.FRESH:
+            now = self._parts.description["splits"]
+            assembly.require_same_data(folder, self._config, now)
+        if snapshot is not None:
+            self._state.restore(snapshot.arrays, snapshot.progress)
+        checkpoints.remove_after(folder.checkpoints, self._state.progress.step)
+        if start is not Start.RESUME:
+            folder.write_config(self._config)
+            durable.write_json(folder.dataset, self._parts.description)
+        print(self._announcement(start), flush=True)
+        return start
+
+    def _announcement(self, start: Start) -> str:
+        step, path = self._state.progress.step, self._folder.path
+        if start is Start.FRESH:
+            return f"{path}: a fresh run of {self._parts.last_step} steps"
+        if start is Start.RESTART:
+            lost = self._results.values.get("steps") or 0
+            return (
+                f"{path}: no whole checkpoint, so the run starts again from step 0"
+                f" (it had reached at least step {lost})"
+            )
+        return f"{path}: resumes at step {step} of {self._parts.last_step}"
+
+    def _loop(self, journal: Journal, checkpoint: Checkpoint) -> Loop:
+        training = self._config.training
+        pause_at = None
+        if training.stop_after is not None:
+            steps_per_epoch = self._parts.order.steps_per_epoch
+            pause_at = step_of_epoch(training.stop_after, steps_per_epoch)
+        return Loop(
+            trainer=self._trainer,
+            state=self._state,
+            actions=(self._evaluate(journal.evaluated), checkpoint),
+            batch_size=self._config.data.batch_size,
+            last_step=self._parts.last_step,
+            pause=self._pause,
+            pause_at=pause_at,
+            grace=training.grace,
+            on_segment=journal.segment,
+            on_nonfinite=self._fail,
+        )
+
+    def _evaluate(self, listener: Callable[[dict[str, float]], None]) -> Evaluate:
+        parts, training = self._parts, self._config.training
+        batch_size = self._config.data.batch_size
+        evaluator = Evaluator(
+            strategy=parts.strategy,
+            model=parts.network.model,
+            loss=parts.network.loss,
+            metrics=parts.network.metrics,
+            batches=parts.dataset.evaluation("validation", batch_size),
+            examples=parts.dataset.split_sizes["validation"],
+        )
+        return Evaluate(
+            boundaries=self._boundaries(str(training.evaluate_every)),
+            evaluator=evaluator,
+            metrics=parts.network.metrics,
+            better=better_by(training.monitor, parts.network),
+            patience=training.early_stopping,
+            examples_per_epoch=parts.order.examples,
+            batch_size=batch_size,
+            pause=self._pause,
+            listeners=(listener,),
+        )
+
+    def _boundaries(self, interval: str) -> Boundaries:
+        return Boundaries(
+            Interval.parse("checkpoint_every", interval),
+            self._parts.order.steps_per_epoch,
+            self._parts.last_step,
+        )
+
+    def _save_and_pause(self, checkpoint: Checkpoint, reason: str) -> None:
+        step = self._state.progress.step
+        if step > 0:
+            checkpoint.save(self._state)
+            self._writer.wait()
+        self._end("interrupted")
+        raise Interrupted(
+            f"{reason}; saved at step {step} of {self._parts.last_step} in"
+            f" {self._folder.path}: the same command goes on"
+        )
+
+    def _end(self, state: str) -> None:
+        steps_per_epoch = self._parts.order.steps_per_epoch
+        self._results.end(state, self._state, steps_per_epoch)
+        if state == "finished":
+            with self._state.averaged():
+                digest = weights_sha256(self._state.model)
+            self._results.values["weights_sha256"] = digest
+        self._results.write(self._folder)
+
+    def _fail(self, result: StepResult) -> None:
+        """Says where a value first was not finite."""
+        batch = self._trainer.batch_of(result.step)
+        network = self._parts.network
+        culprit = nonfinite.culprit(
+            network.model,
+            network.loss,
+            batch,
+            seed=self._config.training.seed,
+            step=result.step,
+        )
+        self._writer.close()
+        steps = checkpoints.steps_of(self._folder.checkpoints)
+        good = f"that of step {steps[-1]}" if steps else "none"
+        raise TrainingFailed(
+            f"step {result.step} gave a loss of {result.loss:g}: {culprit} was the first"
+            f" that was not finite; last good checkpoint: {good}; lower --learning_rate"
+            " or set --clip_norm, in a new --run_dir"
+        )

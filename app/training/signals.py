@@ -1,0 +1,40 @@
+"""Signals that ask for a pause: they set a flag, and the loop saves at its boundary."""
+
+import contextlib
+import os
+import signal
+import types
+from collections.abc import Iterator
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+class PauseRequest:
+    """Set by SIGTERM, SIGINT or SIGUSR1. A second signal changes nothing; a third kills.
+
+    Install it after tf.distribute's strategy: creating MultiWorkerMirroredStrategy
+    makes the process swallow SIGTERM.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._count = 0
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Within it the signals are this request's, and afterwards whose they were."""
+        before = {}
+        for number in _SIGNALS:
+            before[number] = signal.signal(number, self._receive)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _receive(self, number: int, _: types.FrameType | None) -> None:
+        self._count += 1
+        self.signal = signal.Signals(number)
+        if self._count >= 3:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)

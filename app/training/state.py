@@ -1,0 +1,168 @@
+"""Everything a run is at a step, as arrays and a few numbers: what a checkpoint holds.
+
+Nothing random is in it and no place in the data but the step: both are functions.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from app.errors import UserError
+
+
+@dataclasses.dataclass
+class Progress:
+    """The plain numbers of a run.
+
+    Attributes:
+      step: training steps done.
+      seconds: training time so far, over all resumes.
+      evaluated_step: the step of the last evaluation; -1 before the first.
+      best_step: the step of the best evaluation; -1 before the first.
+      best: that evaluation's line of metrics.jsonl.
+      last: the last evaluation's line.
+      evaluations_since_best: for early stopping.
+      stopped_early: early stopping has ended the training.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    evaluated_step: int = -1
+    best_step: int = -1
+    best: dict[str, float] = dataclasses.field(default_factory=dict)
+    last: dict[str, float] = dataclasses.field(default_factory=dict)
+    evaluations_since_best: int = 0
+    stopped_early: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a checkpoint."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Progress":
+        """What `to_json` wrote."""
+        return cls(**values)
+
+
+class TrainState:
+    """A model and its optimizer, the running sums and the progress.
+
+    Args:
+      model: built; its weights are part of the state.
+      optimizer: built on the model's trainable variables.
+      sum_names: names of the running sums over the examples since the last evaluation.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        sum_names: Sequence[str],
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.sum_names = tuple(sum_names)
+        self.sums = np.zeros(len(self.sum_names), np.float64)
+        self.progress = Progress()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """A copy of every array of the state, by name."""
+        values = {name: v.numpy() for name, v in self._variables().items()}
+        values["sums"] = self.sums.copy()
+        return values
+
+    def restore(self, arrays: Mapping[str, np.ndarray], progress: Progress) -> None:
+        """Takes over what `arrays` and `progress` gave.
+
+        Raises:
+          UserError: the arrays are not this model's and optimizer's.
+        """
+        variables = self._variables()
+        shapes = {name: tuple(v.shape) for name, v in variables.items()}
+        shapes["sums"] = self.sums.shape
+        check_arrays(arrays, shapes)
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self.sums = np.array(arrays["sums"])
+        self.progress = progress
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the model's weights are their moving average, if one is kept."""
+        pairs = average_pairs(self.model, self.optimizer)
+        raw = [variable.numpy() for variable, _ in pairs]
+        for variable, average in pairs:
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for (variable, _), value in zip(pairs, raw, strict=True):
+                variable.assign(value)
+
+    def _variables(self) -> dict[str, Any]:
+        weights = named("model", self.model.weights)
+        average_of = {
+            id(v): average for v, average in average_pairs(self.model, self.optimizer)
+        }
+        averages = {
+            f"average/{name}": average_of[id(variable)]
+            for name, variable in weights.items()
+            if id(variable) in average_of
+        }
+        kept = {id(average) for average in averages.values()}
+        others = [v for v in self.optimizer.variables if id(v) not in kept]
+        return weights | averages | named("optimizer", others)
+
+
+def named(prefix: str, variables: Sequence[Any]) -> dict[str, Any]:
+    """Variables by a name that says their place and path: `model/0003/dense/kernel`."""
+    return {f"{prefix}/{i:04d}/{v.path}": v for i, v in enumerate(variables)}
+
+
+def average_pairs(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> list[tuple[Any, Any]]:
+    """(variable, its moving average) for each weight, or nothing without --ema."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if not inner.use_ema:
+        return []
+    averages = inner._model_variables_moving_average
+    return list(zip(model.trainable_variables, averages, strict=True))
+
+
+def check_arrays(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Compares a checkpoint's arrays with the shapes that are expected.
+
+    Raises:
+      UserError: a name is missing or too many, or a shape is another.
+    """
+    found = {name: tuple(value.shape) for name, value in arrays.items()}
+    if found == dict(shapes):
+        return
+    odd = sorted(
+        name for name in {*found, *shapes} if found.get(name) != shapes.get(name)
+    )
+    name = odd[0]
+    raise UserError(
+        f"the checkpoint holds other variables than the model: {len(odd)} differ, the"
+        f" first {name}: {found.get(name, 'missing')} there,"
+        f" {shapes.get(name, 'missing')} here; was the model's code changed?"
+    )
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """SHA-256 over the bytes of the model's variables, in the model's order.
+
+    States of seed generators are no part of the model: draws are keyed by the step.
+    """
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,255 @@
+"""The training step, and the compiled segment that runs many of them in one call.
+
+A segment goes from boundary to boundary without returning to Python. The step is
+written for one replica; the strategy runs it on each and adds up what they return.
+"""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from app.training import randomness
+from models.losses import Loss
+from models.metrics import Metrics
+from pipelines.batch import Batch
+from pipelines.feed import Feed
+
+
+# A loss scale below this has been halved far past float16's smallest number: what
+# overflows is no longer the scale's doing.
+_SMALLEST_SCALE = 2.0**-24
+
+
+@dataclasses.dataclass(frozen=True)
+class StepResult:
+    """Where a segment ended."""
+
+    step: int
+    loss: float
+    finite: bool
+    input_wait: float
+    sums: np.ndarray
+
+
+class Trainer:
+    """Runs segments of training steps of one model on one feed.
+
+    Args:
+      strategy: the devices; the model and optimizer were made in its scope.
+      model: the Keras model.
+      optimizer: built on the model's trainable variables.
+      loss: loss of each example.
+      metrics: what is summed up over the examples.
+      feed: batches by step.
+      batch_size: examples in a global batch.
+      seed: of the layers' draws.
+      clip_norm: largest norm of the gradients taken together, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: tf.distribute.Strategy,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        loss: Loss,
+        metrics: Metrics,
+        feed: Feed,
+        batch_size: int,
+        seed: int,
+        clip_norm: float | None,
+    ) -> None:
+        self._strategy = strategy
+        self._model = model
+        self._optimizer = optimizer
+        self._loss = loss
+        self._metrics = metrics
+        self._feed = feed
+        self._batch_size = batch_size
+        self._seed = seed
+        self._clip_norm = clip_norm
+        self._replicas = strategy.num_replicas_in_sync
+        self._iterator: Any = None
+        self._segment = tf.function(self._segment_loop)
+        _leave_reduction_to_the_step(optimizer)
+
+    def start_at(self, step: int) -> None:
+        """Positions the feed: the next segment starts at `step`."""
+        if not self._feed.resident:
+            self._iterator = iter(self._distributed_batches(step))
+
+    def run(self, first: int, last: int, sums: np.ndarray) -> StepResult:
+        """Trains the steps `first` to `last - 1`, or up to one that is not finite.
+
+        Args:
+          first: the step to begin with, where `start_at` or the last segment left off.
+          last: the step to stop before.
+          sums: float64 [len(metrics.names)], the sums so far.
+        """
+        step, loss, finite, wait, total = self._segment(
+            self._iterator,
+            tf.constant(first, tf.int64),
+            tf.constant(last, tf.int64),
+            tf.constant(sums, tf.float64),
+        )
+        return StepResult(
+            int(step), float(loss), bool(finite), float(wait), total.numpy()
+        )
+
+    def batch_of(self, step: int) -> Batch:
+        """The global batch of a step, again."""
+        if self._feed.resident:
+            return self._feed.batch(step)
+        return next(iter(self._feed.batches(step)))
+
+    def forward_graph(self) -> Any:
+        """The model's forward pass as a concrete function, for TensorBoard."""
+        inputs = tf.nest.map_structure(
+            lambda t: tf.TensorSpec(t.shape, t.dtype), self.batch_of(0).inputs
+        )
+        forward = tf.function(lambda x: self._model(x, training=False))
+        return forward.get_concrete_function(inputs)
+
+    def traces(self) -> int:
+        """How often the segment was compiled: once, unless something retraces it."""
+        return int(self._segment.experimental_get_tracing_count())
+
+    def check_draws(self) -> None:
+        """Refuses a model whose draws cannot be repeated.
+
+        Raises:
+          UserError: the compiled step holds a stateful random operation.
+        """
+        concrete = self._segment.get_concrete_function(
+            self._iterator,
+            tf.TensorSpec([], tf.int64),
+            tf.TensorSpec([], tf.int64),
+            tf.TensorSpec([len(self._metrics.names)], tf.float64),
+        )
+        randomness.refuse_stateful_draws(concrete.graph)
+
+    def _segment_loop(
+        self, iterator: Any, first: tf.Tensor, last: tf.Tensor, sums: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        step = first
+        finite = tf.constant(True)
+        loss = tf.constant(0.0, tf.float32)
+        wait = tf.constant(0.0, tf.float64)
+        while step < last and finite:
+            batch, waited = self._next_batch(iterator)
+            outcome = self._strategy.run(self._replica_step, args=(step, batch))
+            loss, finite, step_sums = self._reduce(outcome)
+            sums += step_sums
+            wait += waited
+            if finite:
+                step += 1
+        return step, loss, finite, wait, sums
+
+    def _next_batch(self, iterator: Any) -> tuple[Any, tf.Tensor]:
+        """The streamed batch of this step, and the seconds it was waited for."""
+        if self._feed.resident:
+            return None, tf.constant(0.0, tf.float64)
+        asked = tf.timestamp()
+        batch = next(iterator)
+        with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+            return batch, tf.timestamp() - asked
+
+    def _replica_step(self, step: tf.Tensor, batch: Batch | None) -> tuple[Any, ...]:
+        replica = _replica_id()
+        if batch is None:
+            share = self._batch_size // self._replicas
+            batch = self._feed.batch(step, first=replica * share, count=share)
+        with tf.GradientTape() as tape:
+            with randomness.keyed_draws(self._seed, step, replica):
+                predictions = self._model(batch.inputs, training=True)
+            losses = self._loss(batch.labels, predictions)
+            loss = self._objective(losses, batch.weights)
+            scaled = self._optimizer.scale_loss(loss)
+        variables = self._model.trainable_variables
+        finite = self._apply(tape.gradient(scaled, variables), variables, loss)
+        sums = self._metrics.sums(batch.labels, predictions, losses, batch.weights)
+        stacked = tf.stack([sums[name] for name in self._metrics.names])
+        return loss, tf.cast(finite, tf.int32), stacked
+
+    def _objective(self, losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """The replica's share of the global batch's mean loss: float32 scalar."""
+        loss = tf.reduce_sum(losses * weights) / self._batch_size
+        if self._model.losses:
+            loss += tf.add_n(self._model.losses) / self._replicas
+        return loss
+
+    def _apply(
+        self, gradients: list[Any], variables: list[Any], loss: tf.Tensor
+    ) -> tf.Tensor:
+        """Adds the replicas' gradients up and applies them if they are finite.
+
+        Returns whether loss and gradients were finite: bool scalar, the same on every
+        replica. Gradients that are not are replaced by zeros, so that the weights stay
+        fit for finding the layer that went wrong.
+        """
+        present = [(g, v) for g, v in zip(gradients, variables) if g is not None]
+        reduced = [tf.convert_to_tensor(g) for g, _ in present]
+        if self._replicas > 1:
+            context = tf.distribute.get_replica_context()
+            *reduced, loss = context.all_reduce("SUM", [*reduced, loss])
+        if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
+            return self._apply_scaled(reduced, [v for _, v in present], loss)
+        norm = tf.linalg.global_norm(reduced)
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
+        factor = self._clip_factor(norm)
+        safe = [
+            tf.where(finite, g if factor is None else g * factor, tf.zeros_like(g))
+            for g in reduced
+        ]
+        self._optimizer.apply(safe, [v for _, v in present])
+        return finite
+
+    def _clip_factor(self, norm: tf.Tensor) -> tf.Tensor | None:
+        """What gradients of this norm are multiplied by; None without clipping."""
+        if self._clip_norm is None:
+            return None
+        return self._clip_norm / tf.maximum(norm, self._clip_norm)
+
+    def _apply_scaled(
+        self, gradients: list[tf.Tensor], variables: list[Any], loss: tf.Tensor
+    ) -> tf.Tensor:
+        """float16: the optimizer skips steps whose scaled gradients overflow."""
+        if self._clip_norm is not None:
+            limit = self._optimizer.scale_loss(tf.constant(self._clip_norm))
+            norm = tf.linalg.global_norm(gradients)
+            gradients = [g * (limit / tf.maximum(norm, limit)) for g in gradients]
+        self._optimizer.apply(gradients, variables)
+        scale = tf.convert_to_tensor(self._optimizer.dynamic_scale)
+        return tf.math.is_finite(loss) & (scale > _SMALLEST_SCALE)
+
+    def _reduce(self, outcome: tuple[Any, ...]) -> tuple[tf.Tensor, ...]:
+        """Adds up what the replicas returned: the loss, whether finite, the sums."""
+        loss, finite, sums = (
+            self._strategy.reduce("SUM", value, axis=None) for value in outcome
+        )
+        return loss, finite == self._replicas, sums
+
+    def _distributed_batches(self, step: int) -> Any:
+        share = self._batch_size // self._replicas
+        if self._replicas == 1:
+            return self._feed.batches(step)
+        return self._strategy.distribute_datasets_from_function(
+            lambda _: self._feed.batches(step, batch_size=share)
+        )
+
+
+def _replica_id() -> tf.Tensor | int:
+    context = tf.distribute.get_replica_context()
+    return context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else 0
+
+
+def _leave_reduction_to_the_step(optimizer: keras.optimizers.Optimizer) -> None:
+    """Keras' optimizer would add the replicas' gradients up after clipping them.
+
+    The step adds them up first, since the norm of a sum is no sum of norms.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner._all_reduce_sum_gradients = list

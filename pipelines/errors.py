@@ -6,3 +6,9 @@ class DataError(ValueError):
 
     The line says what was received, what was expected, and what to do.
     """
+
+
+def first_sentence(reason: str) -> str:
+    """The core of a message of TensorFlow's, without its operations' names."""
+    line = reason.strip().splitlines()[0].rpartition("}} ")[2]
+    return line.partition(" [Op:")[0][:120].rstrip(". ")

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import preprocessing
-from pipelines.errors import DataError
+from pipelines.errors import DataError, first_sentence
 from pipelines.features import Features
 from pipelines.sources.base import Source
 
@@ -15,6 +15,8 @@ from pipelines.sources.base import Source
 Decode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 _CHUNK = 256
+_LARGEST_CHUNK = 64
+_CHUNK_PIXELS = 1 << 18
 
 
 class Reader:
@@ -28,14 +30,11 @@ class Reader:
     def __init__(self, source: Source, features: Features) -> None:
         self.source = source
         self.features = features
-        self._targets: tf.Tensor | None = None
+        # A tensor, which every graph captures by reference: none embeds a copy.
+        self._targets = tf.constant(source.targets)
 
     def targets_at(self, indices: tf.Tensor) -> tf.Tensor:
         """Labels of the examples at `indices` [k]: as in `Batch`, but for mixup."""
-        if self._targets is None:
-            # Eager, so that every graph captures one tensor and embeds no copy.
-            with tf.init_scope():
-                self._targets = tf.constant(self.source.targets)
         return tf.gather(self._targets, indices)
 
     def stream(
@@ -55,37 +54,16 @@ class Reader:
             A dataset of (positions [size], examples [size, …], indices [size]); the
             last element is smaller where the chunks do not add up.
         """
-        source = self.source
-        if source.encoding != "image":
-            chunks = chunks.map(
-                lambda positions, indices: (
-                    positions,
-                    self._resized(source.lookup(indices)),
-                    indices,
-                ),
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
-            return chunks.unbatch().batch(size)
-        if source.batched:
-            chunks = chunks.map(
-                lambda positions, indices: (positions, source.lookup(indices), indices),
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
-            singles = chunks.unbatch()
-        else:
-            singles = chunks.unbatch().map(lambda position, i: (position, i, i))
-
-        decode_one = decode or self._decode
-
-        def decoded(
-            position: tf.Tensor, found: tf.Tensor, index: tf.Tensor
-        ) -> tuple[tf.Tensor, ...]:
-            contents = found if source.batched else source.lookup(found)
-            return position, decode_one(contents, position), index
-
-        return singles.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(
-            size, num_parallel_calls=tf.data.AUTOTUNE
-        )
+        if self.source.encoding == "image":
+            chunks = chunks.rebatch(self._chunk_size)
+        return chunks.map(
+            lambda positions, indices: (
+                positions,
+                self._examples_at(positions, indices, decode or self._decode),
+                indices,
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        ).rebatch(size)
 
     def read(self, indices: np.ndarray) -> Any:
         """The examples at `indices`, decoded: NumPy arrays [k, …].
@@ -114,7 +92,7 @@ class Reader:
                 reason = getattr(error, "message", None) or str(error)
                 return (
                     f"{self.source.describe(int(index))} cannot be decoded "
-                    f"({_first_sentence(reason)}); replace or remove it."
+                    f"({first_sentence(reason)}); replace or remove it."
                 )
         return None
 
@@ -123,6 +101,31 @@ class Reader:
         """Bytes of a decoded example in memory."""
         pixels = int(np.prod([side or 0 for side in self.features.shape]))
         return pixels if self.features.kind == "image" else 4 * pixels
+
+    @property
+    def _chunk_size(self) -> int:
+        """Images that one call decodes: many small ones, but few large ones.
+
+        An element of a tf.data.Dataset costs some 100 µs, a JPEG of 32×32 pixels 20;
+        large images in small chunks keep all cores at work on one batch.
+        """
+        height, width, _ = self._image_shape
+        return max(1, min(_LARGEST_CHUNK, _CHUNK_PIXELS // (height * width)))
+
+    def _examples_at(
+        self, positions: tf.Tensor, indices: tf.Tensor, decode: Decode
+    ) -> Any:
+        source = self.source
+        if source.encoding != "image":
+            return self._resized(source.lookup(indices))
+        found = source.lookup(indices) if source.batched else indices
+        return tf.map_fn(
+            lambda one: decode(
+                one[0] if source.batched else source.lookup(one[0]), one[1]
+            ),
+            (found, positions),
+            fn_output_signature=tf.TensorSpec(self._image_shape, tf.uint8),
+        )
 
     def _decode(self, contents: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         del position
@@ -139,9 +142,3 @@ class Reader:
         height, width, channels = self.features.shape
         assert height and width and channels  # complete once a dataset is open
         return height, width, channels
-
-
-def _first_sentence(reason: str) -> str:
-    """What TensorFlow says of an error, without its operation names."""
-    line = reason.strip().splitlines()[0].rpartition("}} ")[2]
-    return line.partition(" [Op:")[0][:120].rstrip(". ")

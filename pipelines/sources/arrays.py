@@ -37,7 +37,8 @@ class ArraySource(Source):
         self.targets = targets
         self.given_splits = given_splits or {}
         self._examples = examples
-        self._tensor: tf.Tensor | None = None
+        # A tensor, which every graph captures by reference: none embeds a copy.
+        self._tensor = tf.constant(examples)
 
     def content_hashes(self) -> np.ndarray:
         """SHA-256 of each example's bytes: uint8 [n, 32]."""
@@ -52,10 +53,6 @@ class ArraySource(Source):
 
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The examples at `indices`, [k] or []: the same shape before an example's."""
-        if self._tensor is None:
-            # Eager, so that every graph captures one tensor and embeds no copy.
-            with tf.init_scope():
-                self._tensor = tf.constant(self._examples)
         return tf.gather(self._tensor, indices)
 
     def describe(self, index: int) -> str:

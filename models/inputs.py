@@ -1,0 +1,64 @@
+"""A model's first layers: from raw inputs to what a network computes with.
+
+The one place where raw values are rescaled, so that what is saved or exported takes
+exactly what training took.
+"""
+
+import keras
+
+from models.errors import ModelError
+from models.spec import Inputs
+
+
+def input_tensor(inputs: Inputs) -> keras.KerasTensor:
+    """The symbolic raw inputs: float32 [B, *shape]."""
+    return keras.Input(inputs.shape, dtype="float32", name=inputs.kind)
+
+
+def preprocessing(inputs: Inputs) -> keras.layers.Layer:
+    """A layer from raw inputs, float32 [B, *shape], to features of the same shape.
+
+    It computes in float32 whatever the precision of the model, as bfloat16 would round
+    what augmentation made of the pixels.
+
+    Images: 0..255 to -1..1. Vectors: standardized, if `inputs` has mean and std.
+    """
+    if inputs.kind == "image":
+        return keras.layers.Rescaling(
+            1 / 127.5, offset=-1.0, dtype="float32", name="rescaling"
+        )
+    if inputs.kind != "vector":
+        raise ModelError(f"inputs of kind {inputs.kind!r}: expected image or vector")
+    if not inputs.mean:
+        return keras.layers.Identity(dtype="float32", name="features")
+    return keras.layers.Normalization(
+        mean=inputs.mean,
+        # A feature that never varied in training is centred, not blown up.
+        variance=tuple(std**2 or 1.0 for std in inputs.std),
+        dtype="float32",
+        name="standardization",
+    )
+
+
+def require_image(model: str, inputs: Inputs, smallest: int = 1) -> None:
+    """Refuses inputs that are no images, or too small for the network.
+
+    Args:
+        model: The model, as the message names it.
+        inputs: What the model is built for.
+        smallest: The least height and width, in pixels.
+
+    Raises:
+        ModelError: The inputs do not fit.
+    """
+    if inputs.kind != "image":
+        raise ModelError(
+            f"model {model} received {inputs.kind} inputs of shape {inputs.shape}: "
+            "expected images; use --model=mlp or --model=linear"
+        )
+    height, width, _ = inputs.shape
+    if min(height, width) < smallest:
+        raise ModelError(
+            f"model {model} received images of {height}x{width} pixels: expected at "
+            f"least {smallest}x{smallest}; enlarge them with --image_size={smallest}"
+        )

@@ -1,0 +1,71 @@
+"""Keras' optimizers by name, with clipping, weight decay and averaged weights."""
+
+from typing import Any
+
+import keras
+
+from models import schedules
+from models.config import OptimizerConfig
+
+_NEVER_DECAYED = ("bias", "beta", "gamma", "position_embedding")
+
+
+def build(
+    config: OptimizerConfig,
+    model: keras.Model,
+    steps_per_epoch: float,
+    total_steps: int,
+) -> keras.optimizers.Optimizer:
+    """An optimizer for `model`; not built yet, so that app may wrap it.
+
+    Weight decay is Keras' decoupled one (Loshchilov and Hutter 2019,
+    https://arxiv.org/abs/1711.05101) for every optimizer, and leaves out whatever
+    `is_decayed` does. Averaged weights are Keras' `use_ema`: they are in the
+    optimizer's variables, and in the model only once it has been told to put them
+    there (`finalize_variable_values`).
+
+    Args:
+        config: What was asked for.
+        model: The model whose variables it will train.
+        steps_per_epoch: Steps in an epoch; need not be whole.
+        total_steps: Steps of the whole training.
+
+    Raises:
+        ModelError: A schedule that does not fit the training.
+    """
+    optimizer = optimizer_class(config.optimizer)(
+        learning_rate=schedules.build(config, steps_per_epoch, total_steps),
+        global_clipnorm=config.clip_norm,
+        use_ema=config.ema is not None,
+        ema_momentum=0.99 if config.ema is None else config.ema,
+        **_own_arguments(config),
+    )
+    # AdamW knows no "none": it decays nothing if all variables are left out.
+    variables = model.trainable_variables
+    optimizer.exclude_from_weight_decay(
+        [v for v in variables if not (config.weight_decay and is_decayed(v))]
+    )
+    return optimizer
+
+
+def optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
+    """Keras' optimizer of this name, in small letters."""
+    classes = {key.casefold(): value for key, value in vars(keras.optimizers).items()}
+    return classes[name]
+
+
+def is_decayed(variable: keras.Variable) -> bool:
+    """Whether weight decay applies: to matrices and kernels, not to biases and norms.
+
+    Biases of attention have two dimensions in Keras, so names count as well as shapes.
+    """
+    return len(variable.shape) > 1 and variable.name not in _NEVER_DECAYED
+
+
+def _own_arguments(config: OptimizerConfig) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if config.weight_decay or config.optimizer == "adamw":
+        arguments["weight_decay"] = config.weight_decay
+    if config.optimizer == "sgd":
+        arguments.update(momentum=config.momentum, nesterov=config.nesterov)
+    return arguments

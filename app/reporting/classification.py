@@ -5,6 +5,7 @@ import io
 import math
 import pathlib
 
+import matplotlib.colors
 import numpy as np
 import sklearn.metrics
 
@@ -94,7 +95,9 @@ def _draw_confusion(
     side = max(5.5, 2.5 + 0.17 * len(classes), 2.5 + 0.5 * min(len(classes), 20))
     figure = canvas.new_figure(side + 1.0, side)
     axes = figure.add_subplot()
-    image = axes.imshow(fractions, cmap=canvas.COLOUR_MAP, vmin=0, vmax=1)
+    # The square root brings out rare confusions, which is what one looks for.
+    scale = matplotlib.colors.PowerNorm(0.5, vmin=0, vmax=1)
+    image = axes.imshow(fractions, cmap=canvas.COLOUR_MAP, norm=scale)
     bar = figure.colorbar(image, ax=axes, shrink=0.6)
     bar.set_label("Fraction of the true class")
     correct, total = int(np.trace(matrix)), int(matrix.sum())
@@ -111,7 +114,7 @@ def _draw_confusion(
     axes.set_yticks(ticks, names, fontsize=size)
     if len(classes) <= _MOST_CELLS_WITH_NUMBERS:
         for (row, column), count in np.ndenumerate(matrix):
-            colour = "black" if fractions[row, column] > 0.5 else "white"
+            colour = "black" if fractions[row, column] > 0.25 else "white"
             if count:
                 axes.text(column, row, f"{count}", ha="center", va="center", c=colour)
     return canvas.save(figure, folder / f"{split}_confusion_matrix.png")
@@ -145,7 +148,8 @@ def _draw_classes(
         fontsize=8,
     )
     axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.set_xlim(-0.02, 1.02)
+    lowest = np.nanmin([low, precision], initial=1.0)
+    axes.set_xlim(math.floor(10 * lowest) / 10 - 0.02, 1.02)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return canvas.save(figure, folder / f"{split}_per_class.png")
 

@@ -79,7 +79,7 @@ def draw(
         label="accuracy, with its 95 % interval",
     )
     upper.set_ylim(-0.02, 1.02)
-    upper.legend(frameon=False, loc="upper left")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     canvas.plain_axes(lower, "", "Confidence: the predicted class's probability", "")
     lower.set_ylabel("Examples")
     edges = (np.arange(len(found.examples)) + 0.5) / len(found.examples)

@@ -1,0 +1,1 @@
+"""Tests of the program: commands, run folder, training, reporting."""

@@ -57,7 +57,7 @@ def _run(arguments: list[str]) -> int:
 def _set_environment() -> None:
     """Quiets TensorFlow's start-up and fixes Keras' backend, before either is loaded."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def _unknown_command(name: str) -> str:

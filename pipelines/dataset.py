@@ -21,7 +21,7 @@ from pipelines.memory import fits_in_memory
 from pipelines.order import Order
 from pipelines.preprocessing import prepare_crop
 from pipelines.reading import Decode, Reader
-from pipelines.sources.base import SPLITS, Source
+from pipelines.sources.base import Source
 from pipelines.sources.opening import open_source
 
 
@@ -48,6 +48,17 @@ def open_dataset(config: DataConfig) -> "Dataset":
     return Dataset(open_source(config), config)
 
 
+def open_whole(config: DataConfig, features: Features) -> "Dataset":
+    """All examples of what `config` names, as one split, `all`.
+
+    They are decoded to the shape of `features`, and labelled by its classes.
+
+    Raises:
+        DataError: it cannot be opened or read, or its examples are of another kind.
+    """
+    return Dataset(open_source(config), config, whole=features)
+
+
 class Dataset:
     """A source's examples, split, decoded and made into batches.
 
@@ -58,8 +69,10 @@ class Dataset:
         splits: indices into the source, int64, by the names in `SPLITS`.
     """
 
-    def __init__(self, source: Source, config: DataConfig) -> None:
-        """Examines and splits `source`.
+    def __init__(
+        self, source: Source, config: DataConfig, whole: Features | None = None
+    ) -> None:
+        """Examines and splits `source`, or takes all of it as examples of `whole`.
 
         Raises:
             DataError: it cannot be read or split as asked.
@@ -67,10 +80,15 @@ class Dataset:
         source.examine(config.max_pixels)
         self.config = config
         self.source = source
-        self.features = _final_features(source, config)
-        self.splits = splitting.split_source(source, config.split)
-        splitting.check_splits(source, self.splits, config.split)
-        _check_batch_size(config, len(self.splits["train"]))
+        if whole is None:
+            self.features = _final_features(source, config)
+            self.splits = splitting.split_source(source, config.split)
+            splitting.check_splits(source, self.splits, config.split)
+            _check_batch_size(config, len(self.splits["train"]))
+        else:
+            _take_over_classes(source, whole)
+            self.features = whole
+            self.splits = {"all": np.arange(len(source), dtype=np.int64)}
         self._reader = Reader(source, self.features)
         self._held: dict[str, Any] = {}
 
@@ -165,13 +183,18 @@ class Dataset:
             [self.source.describe(int(index)) for index in indices],
         )
 
+    def names(self, split: str) -> list[str]:
+        """What names each example of a split to a user, in the split's order."""
+        return [self.source.describe(int(i)) for i in self._indices_of(split)]
+
     def find_bad_example(self, split: str) -> str | None:
         """Names the first example of a split that cannot be decoded, and why."""
         return self._reader.find_bad_example(self.splits[split])
 
     def _indices_of(self, split: str) -> np.ndarray:
         if split not in self.splits:
-            raise DataError(f"split {split!r}: expected one of {', '.join(SPLITS)}.")
+            known = ", ".join(self.splits)
+            raise DataError(f"split {split!r}: expected one of {known}.")
         if len(self.splits[split]) == 0:
             raise DataError(
                 f"{self.source.name} has no {split} examples: --split="
@@ -263,6 +286,29 @@ class Dataset:
                 zip(self.features.classes, counts.tolist(), strict=True)
             )
         return summary
+
+
+def _take_over_classes(source: Source, wanted: Features) -> None:
+    """Numbers the classes of `source` as `wanted` does.
+
+    Raises:
+        DataError: it has other classes, or examples of another kind.
+    """
+    found = source.features
+    if (found.kind, found.task) != (wanted.kind, wanted.task):
+        raise DataError(
+            f"{source.name} holds {found.kind} examples for {found.task}; expected "
+            f"{wanted.kind} examples for {wanted.task}, as the run was trained on."
+        )
+    unknown = [name for name in found.classes if name not in wanted.classes]
+    if unknown:
+        raise DataError(
+            f"{source.name} has the class {unknown[0]!r}, which the run was not "
+            f"trained on; expected {', '.join(wanted.classes[:20])}."
+        )
+    if found.classes:
+        number = np.array([wanted.classes.index(name) for name in found.classes])
+        source.targets = number[source.targets].astype(np.int64)
 
 
 def _final_features(source: Source, config: DataConfig) -> Features:

@@ -40,7 +40,7 @@ class Network:
 
     model: keras.Model
     outputs: Outputs
-    loss: losses.Loss
+    loss: losses.PerExampleLoss
     metrics: metrics.Metrics
 
 
@@ -136,9 +136,7 @@ def require_same_data(
             )
 
 
-def build_network(
-    config: TrainConfig, description: Mapping[str, Any]
-) -> Network:
+def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Network:
     """Builds the model for the examples that dataset.json describes.
 
     Raises:

@@ -116,7 +116,7 @@ class PredictionConfig:
         if not self.output:
             raise UserError("--output is missing: name the CSV file to write")
         _require_positive("top_k", self.top_k)
-        _require_positive("batch_size", self.predict_batch_size)
+        _require_positive("batch_size", self.batch_size)
 
 
 @dataclasses.dataclass(frozen=True)

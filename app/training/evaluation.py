@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.losses import Loss
+from models.losses import PerExampleLoss
 from models.metrics import Metrics
 from pipelines.batch import Batch
 
@@ -54,7 +54,7 @@ class Evaluator:
         *,
         strategy: tf.distribute.Strategy,
         model: keras.Model,
-        loss: Loss,
+        loss: PerExampleLoss,
         metrics: Metrics,
         batches: tf.data.Dataset,
         examples: int,
@@ -65,9 +65,7 @@ class Evaluator:
         self._metrics = metrics
         self._examples = examples
         self._batch_count = int(batches.cardinality())
-        self._batches = strategy.experimental_distribute_dataset(
-            _unsharded(batches)
-        )
+        self._batches = strategy.experimental_distribute_dataset(_unsharded(batches))
         self._chunk = tf.function(self._chunk_loop, reduce_retracing=True)
 
     def evaluate(self, paused: Callable[[], bool] = lambda: False) -> dict[str, float]:
@@ -92,7 +90,9 @@ class Evaluator:
             )
         return {"examples": self._examples, **self._metrics.results(by_name)}
 
-    def _chunk_loop(self, iterator: Any, count: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+    def _chunk_loop(
+        self, iterator: Any, count: tf.Tensor, sums: tf.Tensor
+    ) -> tf.Tensor:
         for _ in tf.range(count):
             step_sums = self._strategy.run(self._replica_step, args=(next(iterator),))
             sums += self._strategy.reduce("SUM", step_sums, axis=None)

@@ -115,7 +115,9 @@ class Loop:
         state = self._state
         self._trainer.start_at(state.progress.step)
         self._act()
-        while state.progress.step < self._last_step and not state.progress.stopped_early:
+        while (
+            state.progress.step < self._last_step and not state.progress.stopped_early
+        ):
             self._require_no_pause()
             self._train_segment()
             self._act()

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from app.training import randomness
-from models.losses import Loss
+from models.losses import PerExampleLoss
 from pipelines.batch import Batch
 
 
 def culprit(
-    model: keras.Model, loss: Loss, batch: Batch, *, seed: int, step: int
+    model: keras.Model, loss: PerExampleLoss, batch: Batch, *, seed: int, step: int
 ) -> str:
     """Repeats one step eagerly and names what first was not finite.
 

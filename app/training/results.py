@@ -95,7 +95,7 @@ def better_by(monitor: str, network: Network) -> Callable[[Line, Line], bool]:
     Raises:
       UserError: `monitor` is no metric of the task.
     """
-    names = network.metrics.results_names
+    names = network.metrics.results(dict.fromkeys(network.metrics.names, 1.0))
     if monitor == "auto":
         monitor = "accuracy" if "accuracy" in names else "loss"
     if monitor not in names:

@@ -12,11 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from app.training import randomness
-from models.losses import Loss
+from models.losses import PerExampleLoss
 from models.metrics import Metrics
 from pipelines.batch import Batch
 from pipelines.feed import Feed
-
 
 # A loss scale below this has been halved far past float16's smallest number: what
 # overflows is no longer the scale's doing.
@@ -55,7 +54,7 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        loss: Loss,
+        loss: PerExampleLoss,
         metrics: Metrics,
         feed: Feed,
         batch_size: int,
@@ -190,7 +189,9 @@ class Trainer:
         replica. Gradients that are not are replaced by zeros, so that the weights stay
         fit for finding the layer that went wrong.
         """
-        present = [(g, v) for g, v in zip(gradients, variables) if g is not None]
+        present = [
+            (g, v) for g, v in zip(gradients, variables, strict=False) if g is not None
+        ]
         reduced = [tf.convert_to_tensor(g) for g, _ in present]
         if self._replicas > 1:
             context = tf.distribute.get_replica_context()

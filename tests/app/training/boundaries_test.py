@@ -1,7 +1,7 @@
 """Boundaries: every one is met once, in whatever unit it is given."""
 
-from absl.testing import parameterized
 import tensorflow as tf
+from absl.testing import parameterized
 
 from app.errors import UserError
 from app.training.boundaries import Boundaries, step_of_epoch
@@ -27,17 +27,19 @@ class BoundariesTest(tf.test.TestCase, parameterized.TestCase):
         ("5m", 7.5, 10, [10]),
         ("0.1", 0.5, 3, [1, 2, 3]),
     )
-    def test_next_after_meets_each_boundary_once(self, text, per_epoch, last, expected):
+    def test_next_after_meets_each_boundary_once(
+        self, text, per_epoch, last, expected
+    ) -> None:
         boundaries = Boundaries(Interval.parse("x", text), per_epoch, last)
         self.assertEqual(met(boundaries, last), expected)
 
     @parameterized.parameters(("1", 7.5), ("0.3", 11.23), ("3s", 7.5))
-    def test_is_due_exactly_at_the_boundaries(self, text, per_epoch):
+    def test_is_due_exactly_at_the_boundaries(self, text, per_epoch) -> None:
         boundaries = Boundaries(Interval.parse("x", text), per_epoch, 40)
         due = [step for step in range(1, 41) if boundaries.is_due(step)]
         self.assertEqual(due, met(boundaries, 40))
 
-    def test_minutes_are_due_when_they_have_passed(self):
+    def test_minutes_are_due_when_they_have_passed(self) -> None:
         boundaries = Boundaries(Interval.parse("x", "0.0001m"), 10.0, 100)
         tf.test.TestCase.assertFalse(
             self, Boundaries(Interval.parse("x", "9m"), 10.0, 100).is_due(5)
@@ -46,13 +48,13 @@ class BoundariesTest(tf.test.TestCase, parameterized.TestCase):
             pass
         self.assertTrue(boundaries.is_due(100))
 
-    def test_an_epoch_ends_when_its_last_example_was_seen(self):
+    def test_an_epoch_ends_when_its_last_example_was_seen(self) -> None:
         self.assertEqual(step_of_epoch(1, 1437 / 128), 12)
         self.assertEqual(step_of_epoch(3, 10.0), 30)
         self.assertEqual(step_of_epoch(0.3, 10.0), 3)
 
     @parameterized.parameters("0", "-1", "x", "", "1.5s", "nan", "inf", "s")
-    def test_an_interval_that_is_none_is_refused(self, text):
+    def test_an_interval_that_is_none_is_refused(self, text) -> None:
         with self.assertRaisesRegex(UserError, "--checkpoint_every"):
             Interval.parse("checkpoint_every", text)
 

@@ -4,9 +4,9 @@ import os
 import pathlib
 import shutil
 
-from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from app.errors import Interrupted
 from app.training import checkpoints
@@ -24,7 +24,7 @@ def snapshot(step: int, **progress) -> Snapshot:
 
 
 class CheckpointsTest(tf.test.TestCase, parameterized.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.folder = pathlib.Path(self.get_temp_dir())
         self.reports: list[str] = []
@@ -32,7 +32,7 @@ class CheckpointsTest(tf.test.TestCase, parameterized.TestCase):
     def load_newest(self):
         return checkpoints.load_newest(self.folder, self.reports.append)
 
-    def test_what_was_saved_is_loaded(self):
+    def test_what_was_saved_is_loaded(self) -> None:
         saved = snapshot(7, best={"validation/loss": 0.5}, best_step=7)
         checkpoints.save(self.folder, saved)
         loaded = self.load_newest()
@@ -49,7 +49,7 @@ class CheckpointsTest(tf.test.TestCase, parameterized.TestCase):
     )
     def test_a_damaged_file_is_named_and_the_checkpoint_before_taken(
         self, name, damage
-    ):
+    ) -> None:
         checkpoints.save(self.folder, snapshot(10))
         newest = checkpoints.save(self.folder, snapshot(25))
         harm(newest / name, damage)
@@ -59,7 +59,7 @@ class CheckpointsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn(str(named), self.reports[0])
         self.assertIn("going back to step 10, 15 steps lost", self.reports[0])
 
-    def test_a_folder_that_was_half_copied_is_passed_over(self):
+    def test_a_folder_that_was_half_copied_is_passed_over(self) -> None:
         whole = checkpoints.save(self.folder, snapshot(10))
         copy = checkpoints.path_of(self.folder, 20)
         copy.mkdir()
@@ -67,12 +67,12 @@ class CheckpointsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(self.load_newest().progress.step, 10)
         self.assertIn("manifest.json cannot be read", self.reports[0])
 
-    def test_nothing_whole_is_said(self):
+    def test_nothing_whole_is_said(self) -> None:
         harm(checkpoints.save(self.folder, snapshot(10)) / "state.npz", "flip")
         self.assertIsNone(self.load_newest())
         self.assertIn("going back to step 0, 10 steps lost", self.reports[0])
 
-    def test_what_a_kill_left_half_written_is_no_checkpoint(self):
+    def test_what_a_kill_left_half_written_is_no_checkpoint(self) -> None:
         checkpoints.save(self.folder, snapshot(10))
         partial = self.folder / ".partial-step-0000000020"
         partial.mkdir()
@@ -82,14 +82,14 @@ class CheckpointsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertFalse(partial.exists())
         self.assertEqual(checkpoints.steps_of(self.folder), [10])
 
-    def test_the_writer_keeps_the_newest_and_the_best(self):
+    def test_the_writer_keeps_the_newest_and_the_best(self) -> None:
         writer = checkpoints.Writer(self.folder, keep=2)
         for step in (1, 2, 3, 4, 5):
             writer.write(snapshot(step, best_step=2))
         writer.wait()
         self.assertEqual(checkpoints.steps_of(self.folder), [2, 4, 5])
 
-    def test_a_full_disk_leaves_the_old_ones_whole(self):
+    def test_a_full_disk_leaves_the_old_ones_whole(self) -> None:
         disk = self.folder / "disk"
         disk.mkdir()
         mounted = os.system(f"mount -t tmpfs -o size=64k tmpfs {disk} 2>/dev/null")

@@ -1,0 +1,173 @@
+"""`atelier train` from flags to a run folder, in this process."""
+
+import contextlib
+import io
+import json
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from app.main import main
+
+QUICK = (
+    "--model=mlp",
+    "--model_args=width=16,depth=1",
+    "--epochs=2",
+    "--batch_size=256",
+    "--progress=quiet",
+)
+
+
+class TrainTest(tf.test.TestCase, parameterized.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.root = pathlib.Path(self.get_temp_dir())
+
+    def train(self, name: str, *arguments: str, status: int = 0) -> pathlib.Path:
+        run_dir = self.root / name
+        given = ["train", f"--run_dir={run_dir}", *QUICK, *arguments]
+        self.assertEqual(main(given), status)
+        return run_dir
+
+    def results(self, run_dir: pathlib.Path) -> dict:
+        return json.loads((run_dir / "results.json").read_text.getvalue())
+
+    def lines(self, run_dir: pathlib.Path) -> list[dict]:
+        text = (run_dir / "metrics.jsonl").read_text.getvalue()
+        return [json.loads(line) for line in text.splitlines()]
+
+    def test_a_run_leaves_the_folder_that_was_promised(self) -> None:
+        run_dir = self.train("run")
+        for name in (
+            "flags.txt",
+            "environment.json",
+            "dataset.json",
+            "model.txt",
+            "metrics.jsonl",
+            "results.json",
+            "checkpoints",
+            "tensorboard",
+            "figures/loss_over_training_epochs.png",
+            "figures/accuracy_over_training_epochs.png",
+            "figures/learning_rate_over_training_epochs.png",
+        ):
+            self.assertTrue((run_dir / name).exists(), name)
+        results = self.results(run_dir)
+        self.assertEqual(results["state"], "finished")
+        self.assertEqual(results["epochs"], 2.0)
+        self.assertEqual(results["resumes"], 0)
+        self.assertIsNone(results["test"])
+        self.assertEqual(results["validation"]["examples"], 180)
+        self.assertLen(results["weights_sha256"], 64)
+        first, last = self.lines(run_dir)
+        self.assertEqual((first["epoch"], last["epoch"]), (1.069, 2.0))
+        self.assertLess(last["validation/loss"], first["validation/loss"])
+
+    def test_the_same_flags_give_the_same_weights_and_another_seed_others(self) -> None:
+        first, second, other = (
+            self.results(self.train(name, f"--seed={seed}"))["weights_sha256"]
+            for name, seed in (("first", 1), ("second", 1), ("other", 2))
+        )
+        self.assertEqual(first, second)
+        self.assertNotEqual(first, other)
+
+    def test_flags_txt_repeats_the_run(self) -> None:
+        run_dir = self.train("run", "--augment=translate=1", "--label_smoothing=0.1")
+        again = self.root / "again"
+        main(["train", f"--flagfile={run_dir / 'flags.txt'}", f"--run_dir={again}"])
+        self.assertEqual(
+            self.results(again)["weights_sha256"],
+            self.results(run_dir)["weights_sha256"],
+        )
+
+    def test_a_pause_goes_on_to_the_same_weights_and_metrics(self) -> None:
+        whole = self.train("whole")
+        paused = self.train("paused", "--stop_after=1", status=75)
+        self.assertEqual(self.results(paused)["state"], "interrupted")
+        self.train("paused")
+        self.assertEqual(
+            self.results(paused)["weights_sha256"],
+            self.results(whole)["weights_sha256"],
+        )
+        self.assertEqual(self.results(paused)["resumes"], 1)
+        for mine, theirs in zip(self.lines(paused), self.lines(whole), strict=True):
+            for timing in ("seconds", "examples_per_second", "input_wait"):
+                del mine[timing], theirs[timing]
+            self.assertEqual(mine, theirs)
+
+    def test_a_finished_run_is_left_as_it_is(self) -> None:
+        run_dir = self.train("run")
+        before = (run_dir / "results.json").read_bytes()
+        self.train("run")
+        self.assertEqual((run_dir / "results.json").read_bytes(), before)
+
+    def test_streamed_resident_and_eager_steps_train_the_same(self) -> None:
+        resident = self.results(self.train("resident"))
+        streamed = self.results(self.train("streamed", "--cache=none"))
+        eager = self.results(self.train("eager", "--eager", "--epochs=0.5"))
+        compiled = self.results(self.train("compiled", "--epochs=0.5"))
+        self.assertEqual(resident["weights_sha256"], streamed["weights_sha256"])
+        self.assertAllClose(
+            eager["validation"]["loss"], compiled["validation"]["loss"], rtol=1e-4
+        )
+
+    def test_early_stopping_ends_the_run(self) -> None:
+        run_dir = self.train(
+            "run", "--epochs=30", "--learning_rate=1e-9", "--early_stopping=2"
+        )
+        lines = self.lines(run_dir)
+        self.assertLen(lines, 3)
+        self.assertEqual(self.results(run_dir)["best"]["epoch"], lines[0]["epoch"])
+
+    def test_the_average_of_the_weights_is_what_comes_out(self) -> None:
+        plain = self.train("plain")
+        averaged = self.train("averaged", "--ema=0.9")
+        self.assertNotEqual(
+            self.results(plain)["weights_sha256"],
+            self.results(averaged)["weights_sha256"],
+        )
+        mine, theirs = self.lines(averaged)[-1], self.lines(plain)[-1]
+        self.assertEqual(mine["train/loss"], theirs["train/loss"])
+        self.assertNotEqual(mine["validation/loss"], theirs["validation/loss"])
+
+    def test_a_loss_that_is_not_finite_ends_the_run_by_name(self) -> None:
+        with contextlib.redirect_stderr(io.StringIO()) as text:
+            run_dir = self.train(
+                "run", "--optimizer=sgd", "--learning_rate=1e30", status=1
+            )
+        self.assertRegex(
+            text.getvalue(), r"step \d+ gave a loss of .*: .* was the first"
+        )
+        self.assertIn("last good checkpoint: none", text.getvalue())
+        self.assertEqual(self.results(run_dir)["state"], "failed")
+
+    @parameterized.parameters("mixed_bfloat16", "mixed_float16")
+    def test_mixed_precision_keeps_variables_in_float32(self, precision) -> None:
+        run_dir = self.train("run", f"--precision={precision}")
+        (newest,) = sorted((run_dir / "checkpoints").glob("step-*"))[-1:]
+        with np.load(newest / "state.npz") as arrays:
+            kinds = {arrays[n].dtype for n in arrays.files if n.startswith("model/")}
+        self.assertEqual(kinds, {np.dtype(np.float32)})
+        self.assertGreater(self.lines(run_dir)[-1]["validation/accuracy"], 0.3)
+
+    @parameterized.parameters(
+        ("--model=resnett", "resnet"),
+        ("--model_args=widht=3", "width"),
+        ("--dataset=/no/such/folder", "/no/such/folder"),
+        ("--batch_size=5000", "5000"),
+        ("--monitor=accurracy", "accurracy"),
+        ("--augment=flipp", "flip"),
+        ("--optimizer=adamm", "adam"),
+    )
+    def test_a_mistake_is_one_line_and_leaves_nothing(self, argument, named) -> None:
+        with contextlib.redirect_stderr(io.StringIO()) as text:
+            run_dir = self.train("run", argument, status=2)
+        self.assertLen(text.getvalue().strip().splitlines(), 1)
+        self.assertIn(named, text.getvalue())
+        self.assertFalse(run_dir.exists())
+
+
+if __name__ == "__main__":
+    tf.test.main()

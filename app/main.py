@@ -6,11 +6,10 @@ and an exit status. It imports no TensorFlow.
 
 import difflib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
-from app import errors, flags
+from app import errors, flags, quiet
 
 COMMANDS = {
     "train": "trains into --run_dir; on a folder that exists, resumes it",
@@ -49,15 +48,9 @@ def _run(arguments: list[str]) -> int:
         print(flags.help_text(command.CONFIG))
         return errors.EXIT_DONE
     config = flags.parse(command.CONFIG, rest)
-    _set_environment()
+    quiet.import_tensorflow()
     status: int = command.run(config)
     return status
-
-
-def _set_environment() -> None:
-    """Quiets TensorFlow's start-up and fixes Keras' backend, before either is loaded."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def _unknown_command(name: str) -> str:

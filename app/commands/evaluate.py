@@ -1,4 +1,4 @@
-"""`atelier evaluate`: evaluates a run on its validation or test split, or other data."""
+"""`atelier evaluate`: evaluates a run on a split of its data, or on other data."""
 
 from app.config import EvaluateConfig
 

@@ -91,7 +91,12 @@ def build_optimizer(
 
 
 def set_numerics(config: TrainConfig) -> None:
-    """Fixes precision and the initial weights' seed; call it before building."""
+    """Fixes precision and the initial weights' seed; call it before building.
+
+    Keras' counters of names start afresh, so that the same model has the same names
+    whatever was built in this process before.
+    """
+    keras.utils.clear_session()
     keras.config.set_dtype_policy(config.training.precision)
     keras.utils.set_random_seed(config.training.seed)
     tf.config.run_functions_eagerly(config.training.eager)
@@ -179,8 +184,8 @@ def load_network(folder: RunFolder, checkpoint: str) -> tuple[Network, int]:
         snapshot = checkpoints.load(checkpoints.path_of(folder.checkpoints, step))
     except checkpoints.DamagedCheckpoint as damage:
         raise UserError(
-            f"--run_dir={folder.path}: the {checkpoint} checkpoint is damaged: {damage};"
-            " give the `train` command again, which goes back to a whole one"
+            f"--run_dir={folder.path}: the {checkpoint} checkpoint is damaged:"
+            f" {damage}; train again, which goes back to a whole one"
         ) from damage
     _assign(network.model, snapshot.arrays)
     return network, step

@@ -152,7 +152,7 @@ def clean(folder: pathlib.Path) -> None:
 
 
 def remove_after(folder: pathlib.Path, step: int) -> None:
-    """Removes checkpoints beyond `step`: damaged ones that a resume went back behind."""
+    """Removes checkpoints beyond `step`: damaged ones that a resume passed over."""
     for later in steps_of(folder):
         if later > step:
             _remove(path_of(folder, later))

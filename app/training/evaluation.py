@@ -47,6 +47,7 @@ class Evaluator:
       metrics: what is summed up over the examples.
       batches: a dataset of padded `Batch`es of the split.
       examples: how many examples the split has.
+      batch_size: of the batches.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class Evaluator:
         metrics: Metrics,
         batches: tf.data.Dataset,
         examples: int,
+        batch_size: int,
     ) -> None:
         self._strategy = strategy
         self._model = model
         self._loss = loss
         self._metrics = metrics
         self._examples = examples
-        self._batch_count = int(batches.cardinality())
+        self._batch_count = -(-examples // batch_size)
         self._batches = strategy.experimental_distribute_dataset(_unsharded(batches))
         self._chunk = tf.function(self._chunk_loop, reduce_retracing=True)
 

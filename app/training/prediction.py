@@ -39,8 +39,8 @@ def predict(config: PredictConfig) -> int:
     features = Features.from_json(assembly.read_description(folder)["features"])
     if features.kind != "image":
         raise UserError(
-            f"--run_dir={folder.path} was trained on {features.kind}s: expected a run on"
-            " images"
+            f"--run_dir={folder.path} was trained on {features.kind}s: expected a run"
+            " on images"
         )
     rows = list(_rows(config, folder, network.model, features, paths))
     durable.write_text(output, _csv(_header(features, config.prediction.top_k), rows))

@@ -100,6 +100,7 @@ def build_parts(config: TrainConfig) -> Parts:
         network = assembly.build_network(config, description)
         with assembly.user_mistakes():
             optimizer = assembly.build_optimizer(config, network, order, last_step)
+    better_by(config.training.monitor, network)
     with assembly.user_mistakes():
         augment = augmentation.parse(config.data.augment)
         feed = dataset.training(order, augment)
@@ -238,6 +239,7 @@ class Run:
             metrics=parts.network.metrics,
             batches=parts.dataset.evaluation("validation", batch_size),
             examples=parts.dataset.split_sizes["validation"],
+            batch_size=batch_size,
         )
         return Evaluate(
             boundaries=self._boundaries(str(training.evaluate_every)),
@@ -293,7 +295,7 @@ class Run:
         steps = checkpoints.steps_of(self._folder.checkpoints)
         good = f"that of step {steps[-1]}" if steps else "none"
         raise TrainingFailed(
-            f"step {result.step} gave a loss of {result.loss:g}: {culprit} was the first"
-            f" that was not finite; last good checkpoint: {good}; lower --learning_rate"
-            " or set --clip_norm, in a new --run_dir"
+            f"step {result.step} gave a loss of {result.loss:g}: {culprit} was the"
+            f" first that was not finite; last good checkpoint: {good}; lower"
+            " --learning_rate or set --clip_norm, in a new --run_dir"
         )

@@ -10,8 +10,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class PauseRequest:
-    """Set by SIGTERM, SIGINT or SIGUSR1. A second signal changes nothing; a third kills.
+    """Set by SIGTERM, SIGINT or SIGUSR1.
 
+    A second signal changes nothing, so that it does no harm to the save; a third kills.
     Install it after tf.distribute's strategy: creating MultiWorkerMirroredStrategy
     makes the process swallow SIGTERM.
     """

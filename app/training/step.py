@@ -189,9 +189,8 @@ class Trainer:
         replica. Gradients that are not are replaced by zeros, so that the weights stay
         fit for finding the layer that went wrong.
         """
-        present = [
-            (g, v) for g, v in zip(gradients, variables, strict=False) if g is not None
-        ]
+        pairs = zip(gradients, variables, strict=True)
+        present = [(g, v) for g, v in pairs if g is not None]
         reduced = [tf.convert_to_tensor(g) for g, _ in present]
         if self._replicas > 1:
             context = tf.distribute.get_replica_context()

@@ -1,0 +1,46 @@
+"""Starts TensorFlow without what it says of GPUs on a machine that has none."""
+
+import contextlib
+import os
+import pathlib
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_NOISE = re.compile(rb"cudart_stub|cuda_platform|absl::InitializeLog\(\)")
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and starts its runtime, so that the rest finds it loaded."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _without_noise():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _without_noise() -> Iterator[None]:
+    """Drops the lines of `_NOISE` from standard error, and passes on all others.
+
+    They are written by C++ before its log levels are set. Where there is an NVIDIA
+    device they may tell why it is not seen, and stay.
+    """
+    if pathlib.Path("/proc/driver/nvidia").exists():
+        yield
+        return
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            said.seek(0)
+            for line in said:
+                if not _NOISE.search(line):
+                    os.write(2, line)

@@ -1,0 +1,135 @@
+"""How many pixels an encoded image holds: read in the graph, before it is decoded.
+
+The exported graph meets strangers' bytes, where no Python runs. `pipelines.headers`
+reads the same headers for files at hand. Formats: ITU-T T.81 (JPEG), W3C PNG 11.2.2,
+the GIF89a specification of CompuServe, Microsoft's BITMAPINFOHEADER.
+"""
+
+import tensorflow as tf
+
+_HEADER_BYTES = 32
+# Past the end of a GIF there are only trailers, so that a truncated one ends, too.
+_GIF_PADDING = 16
+_GIF_TRAILER, _GIF_EXTENSION, _GIF_FRAME = 0x3B, 0x21, 0x2C
+
+
+def require_decodable(
+    contents: tf.Tensor, row: tf.Tensor, max_pixels: int
+) -> tf.Tensor:
+    """`contents`, once it is known to be an image that is not too large to decode.
+
+    Args:
+      contents: string [], the bytes of a file.
+      row: int32 [], its place in the request, for the message.
+      max_pixels: the most that is decoded.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when run; names the input and the row.
+    """
+    name = tf.strings.join(["image_bytes[", tf.strings.as_string(row), "]"])
+    pixels = pixel_count(contents)
+    is_image = tf.debugging.Assert(
+        pixels >= 0,
+        [
+            name,
+            "is not a JPEG, PNG, BMP or GIF image; bytes:",
+            tf.strings.length(contents),
+        ],
+    )
+    fits = tf.debugging.Assert(
+        pixels <= max_pixels,
+        [name, "has pixels:", pixels, "; expected at most", max_pixels],
+    )
+    with tf.control_dependencies([is_image, fits]):
+        return tf.identity(contents)
+
+
+def pixel_count(contents: tf.Tensor) -> tf.Tensor:
+    """Pixels that decoding `contents` (string []) fills: int64 []; -1 for no image.
+
+    Those of all frames of an animated GIF count: TensorFlow unpacks all for the first.
+    """
+    start = tf.strings.substr(contents, 0, 4)
+    branches = {b"\xff\xd8": _jpeg, b"\x89P": _png, b"GI": _gif, b"BM": _bmp}
+    kind = tf.strings.substr(start, 0, 2)
+    return tf.case(
+        [
+            (tf.equal(kind, magic), lambda read=read: read(contents))
+            for magic, read in branches.items()
+        ],
+        default=lambda: tf.constant(-1, tf.int64),
+    )
+
+
+def _jpeg(contents: tf.Tensor) -> tf.Tensor:
+    size = tf.io.extract_jpeg_shape(contents, output_type=tf.int32)
+    return _area(size[0], size[1])
+
+
+def _png(contents: tf.Tensor) -> tf.Tensor:
+    header = _bytes(contents, _HEADER_BYTES)
+    powers = tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64)
+    width = tf.reduce_sum(header[16:20] * powers)
+    height = tf.reduce_sum(header[20:24] * powers)
+    return _area(height, width)
+
+
+def _bmp(contents: tf.Tensor) -> tf.Tensor:
+    header = _bytes(contents, _HEADER_BYTES)
+    powers = tf.constant([1, 1 << 8, 1 << 16, 1 << 24], tf.int64)
+    sides = [tf.reduce_sum(header[at : at + 4] * powers) for at in (18, 22)]
+    # A height below 0, two's complement, says that the rows run downwards.
+    width, height = (tf.minimum(side, (1 << 32) - side) for side in sides)
+    return _area(height, width)
+
+
+def _gif(contents: tf.Tensor) -> tf.Tensor:
+    """The pixels of all frames, or of the screen where that is more."""
+    length = tf.strings.length(contents) + _GIF_PADDING
+    data = tf.io.decode_raw(contents[None], tf.uint8, fixed_length=length)[0]
+    data = tf.cast(data, tf.int32)
+
+    def little_endian(at: tf.Tensor) -> tf.Tensor:
+        return data[at] + 256 * data[at + 1]
+
+    def colours(flags: tf.Tensor) -> tf.Tensor:
+        """Bytes of a colour table."""
+        size = 3 * tf.bitwise.left_shift(2, tf.bitwise.bitwise_and(flags, 7))
+        return tf.where(flags >= 128, size, 0)
+
+    def step(
+        at: tf.Tensor, within: tf.Tensor, pixels: tf.Tensor, going: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Passes one sub-block, or one block's head."""
+        byte = data[at]
+        frame = tf.logical_and(~within, byte == _GIF_FRAME)
+        extension = tf.logical_and(~within, byte == _GIF_EXTENSION)
+        # Where `at` is no frame these are any bytes, and are not used.
+        safe = tf.minimum(at, length - 11)
+        area = _area(little_endian(safe + 7), little_endian(safe + 5))
+        frame_head = 11 + colours(data[safe + 9])
+        head = tf.where(frame, frame_head, tf.where(extension, 2, 0))
+        going = tf.logical_or(within, tf.logical_or(frame, extension))
+        at += tf.where(within, byte + 1, head)
+        pixels += tf.where(frame, area, 0)
+        within = tf.where(within, byte != 0, tf.logical_or(frame, extension))
+        return at, within, pixels, going
+
+    first = 13 + colours(data[10])
+    zero = tf.constant(0, tf.int64)
+    _, _, pixels, _ = tf.while_loop(
+        lambda at, within, pixels, going: tf.logical_and(going, at < length - 11),
+        step,
+        (first, tf.constant(False), zero, tf.constant(True)),
+    )
+    return tf.maximum(pixels, _area(little_endian(8), little_endian(6)))
+
+
+def _bytes(contents: tf.Tensor, count: int) -> tf.Tensor:
+    """The first bytes as int64 [count], zeros where there are fewer."""
+    read = tf.io.decode_raw(contents[None], tf.uint8, fixed_length=count)[0]
+    return tf.cast(read, tf.int64)
+
+
+def _area(height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    return tf.cast(height, tf.int64) * tf.cast(width, tf.int64)

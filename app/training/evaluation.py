@@ -100,6 +100,7 @@ class Evaluator:
             sums += self._strategy.reduce("SUM", step_sums, axis=None)
         return sums
 
+    @tf.autograph.experimental.do_not_convert
     def _replica_step(self, batch: Batch) -> tf.Tensor:
         predictions = self._model(batch.inputs, training=False)
         losses = self._loss(batch.labels, predictions)

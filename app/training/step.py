@@ -156,6 +156,9 @@ class Trainer:
         with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
             return batch, tf.timestamp() - asked
 
+    # No control flow on tensors here: as in Keras' own trainer, AutoGraph would only
+    # spend seconds on translating Keras.
+    @tf.autograph.experimental.do_not_convert
     def _replica_step(self, step: tf.Tensor, batch: Batch | None) -> tuple[Any, ...]:
         replica = _replica_id()
         if batch is None:

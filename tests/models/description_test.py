@@ -12,12 +12,12 @@ _INPUTS, _OUTPUTS = Inputs("image", (32, 32, 3)), Outputs("classification", 10)
 
 class DescriptionTest(tf.test.TestCase):
     def test_counts_of_a_frozen_backbone(self) -> None:
-        args = "backbone=MobileNetV2,weights=none"
+        args = "backbone=MobileNet,weights=none"
         model = registry.build("pretrained", args, _INPUTS, _OUTPUTS)
         trainable, total = parameter_counts(model)
-        self.assertEqual(trainable, 1280 * 10 + 10)
+        self.assertEqual(trainable, 1024 * 10 + 10)
         self.assertEqual(total, model.count_params())
-        self.assertIn("12,810 of them trainable", layer_table(model))
+        self.assertIn("10,250 of them trainable", layer_table(model))
 
     def test_seeds_are_no_parameters(self) -> None:
         layers = [keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(2)]

@@ -33,7 +33,13 @@ class OptimizersTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(type(optimizer).__name__.casefold(), name)
         before = [variable.numpy() for variable in model.trainable_variables]
         gradients = [tf.ones_like(variable) for variable in model.trainable_variables]
-        tf.function(optimizer.apply)(gradients, model.trainable_variables)
+        optimizer.build(model.trainable_variables)
+
+        @tf.function
+        def step() -> None:
+            optimizer.apply(gradients, model.trainable_variables)
+
+        step()
         for old, new in zip(before, model.trainable_variables, strict=True):
             self.assertNotAllClose(old, new)
 

@@ -29,7 +29,7 @@ def contrast(
     # Summed as integers: a sum of floats depends on the size of the batch.
     total = tf.reduce_sum(tf.cast(tf.round(pixels), tf.int64), [1, 2, 3], keepdims=True)
     values = images.shape[1] * images.shape[2] * images.shape[3]
-    mean = tf.cast(total, tf.float32) / np.float32(values)
+    mean = tf.cast(total, tf.float32) * np.float32(1 / values)
     factor = 1 + fraction * _centred(seed, positions, "contrast")
     return _clipped((pixels - mean) * factor + mean)
 

@@ -1,6 +1,10 @@
 """Random changes to where pixels come from: crop, flip, shift, rotate.
 
 Images are uint8 [B,H,W,C] of a static shape; what comes in from outside is black.
+
+A compiled loop and tf.data have to agree to the last bit, and TensorFlow's optimizer
+rewrites only the former: it turns divisions by constants into products, and regroups
+products of constants. So there is none of these here.
 """
 
 import functools
@@ -25,35 +29,32 @@ def crop_box(
     In pixels of an image of `height` × `width`, not rounded. Area and ratio are drawn
     once; a side longer than the image's is cut to it.
     """
-    height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    drawn = randomness.uniform(seed, positions, "crop", 3)
-    area = (least_area + (1 - least_area) * drawn[:, 0]) * height * width
-    # The square root of the ratio of width to height.
-    stretch = randomness.from_quantiles(
-        seed, positions, "crop ratio", 1, _stretch_quantiles()
+    size = tf.cast(tf.stack([height, width]), tf.float32)
+    shapes = randomness.from_quantiles(
+        seed, positions, "crop shape", 1, _crop_shapes(least_area)
     )[:, 0]
-    side = tf.sqrt(area)
-    box_height = tf.clip_by_value(side / stretch, 1.0, height)
-    box_width = tf.clip_by_value(side * stretch, 1.0, width)
-    top = drawn[:, 1] * (height - box_height)
-    left = drawn[:, 2] * (width - box_width)
-    return tf.stack([top, left, box_height, box_width], axis=1)
+    sides = tf.clip_by_value(shapes * tf.sqrt(tf.reduce_prod(size)), 1.0, size)
+    corners = randomness.uniform(seed, positions, "crop", 2) * (size - sides)
+    return tf.concat([corners, sides], axis=1)
 
 
 def crop(
     images: tf.Tensor, least_area: float, positions: tf.Tensor, seed: int
 ) -> tf.Tensor:
-    """Random resized crops, enlarged to the images' own size, bilinear: uint8."""
-    height, width = images.shape[1:3]
-    boxes = crop_box(least_area, positions, seed, height, width)
-    top, left, box_height, box_width = tf.unstack(boxes, axis=1)
-    y_scale, x_scale = box_height / height, box_width / width
-    zero = tf.zeros_like(top)
-    # Output pixel x, at x + 1/2, comes from left + (x + 1/2) × scale of the input.
+    """Random resized crops, enlarged to the images' own size, bilinear: uint8.
+
+    The crops are those of `crop_box`.
+    """
+    table = _crop_quantiles(least_area, *images.shape[1:3])
+    scale, slack, start = tf.unstack(
+        randomness.from_quantiles(seed, positions, "crop shape", 1, table)[:, 0], axis=1
+    )
+    corner = randomness.uniform(seed, positions, "crop", 2) * slack + start
+    zero = tf.zeros_like(scale[:, 0])
     transforms = tf.stack(
         [
-            *(x_scale, zero, left + 0.5 * x_scale - 0.5),
-            *(zero, y_scale, top + 0.5 * y_scale - 0.5),
+            *(scale[:, 1], zero, corner[:, 1]),
+            *(zero, scale[:, 0], corner[:, 0]),
             *(zero, zero),
         ],
         axis=1,
@@ -92,22 +93,9 @@ def rotate(
     images: tf.Tensor, degrees: float, positions: tf.Tensor, seed: int
 ) -> tf.Tensor:
     """Rotates about the centre by -`degrees` to `degrees`, bilinear: float32."""
-    height, width = images.shape[1:3]
-    drawn = randomness.from_quantiles(
-        seed, positions, "rotate", 1, _rotation_quantiles(degrees)
-    )
-    cosine, sine = drawn[:, 0, 0], drawn[:, 0, 1]
-    y, x = (height - 1) / 2, (width - 1) / 2
-    zero = tf.zeros_like(cosine)
-    transforms = tf.stack(
-        [
-            *(cosine, -sine, x - x * cosine + y * sine),
-            *(sine, cosine, y - x * sine - y * cosine),
-            *(zero, zero),
-        ],
-        axis=1,
-    )
-    return _transformed(images, transforms, "CONSTANT")
+    table = _rotation_quantiles(degrees, *images.shape[1:3])
+    drawn = randomness.from_quantiles(seed, positions, "rotate", 1, table)
+    return _transformed(images, drawn[:, 0], "CONSTANT")
 
 
 def _transformed(images: tf.Tensor, transforms: tf.Tensor, fill: str) -> tf.Tensor:
@@ -123,15 +111,48 @@ def _transformed(images: tf.Tensor, transforms: tf.Tensor, fill: str) -> tf.Tens
 
 
 @functools.cache
-def _stretch_quantiles() -> np.ndarray:
-    """Square roots of ratios whose logarithm is uniform: float32 [QUANTILES]."""
+def _crop_shapes(least_area: float) -> np.ndarray:
+    """Heights and widths of crops of an image of area 1: float32 [QUANTILES, 2].
+
+    The area is uniform, the logarithm of the ratio of width to height too: a Hammersley
+    set, whose second coordinate is the first one's index with its 16 bits reversed.
+    """
+    levels = randomness.quantile_levels()
+    area = least_area + (1 - least_area) * levels
+    bits = np.unpackbits(np.arange(len(levels), dtype=">u2").view(np.uint8))
+    order = np.packbits(bits.reshape(-1, 16)[:, ::-1]).view(">u2")
     low, high = np.log(_LOWEST_RATIO), np.log(_HIGHEST_RATIO)
-    ratios = np.exp(low + (high - low) * randomness.quantile_levels())
-    return np.sqrt(ratios).astype(np.float32)
+    ratio = np.exp(low + (high - low) * levels[order])
+    return np.sqrt(np.stack([area / ratio, area * ratio], 1)).astype(np.float32)
 
 
 @functools.cache
-def _rotation_quantiles(degrees: float) -> np.ndarray:
-    """Cosine and sine of uniform angles: float32 [QUANTILES, 2]."""
+def _crop_quantiles(least_area: float, height: int, width: int) -> np.ndarray:
+    """Scale, slack of the corner and first corner: float32 [QUANTILES, 3, 2].
+
+    Each for y and x. The centre of output pixel x, at x + 1/2, comes from
+    left + (x + 1/2) × scale of the image; ImageProjectiveTransform counts from 0.
+    """
+    size = np.array([height, width], np.float64)
+    sides = np.clip(_crop_shapes(least_area) * np.sqrt(height * width), 1, size)
+    scale = sides / size
+    return np.stack([scale, size - sides, scale / 2 - 0.5], 1).astype(np.float32)
+
+
+@functools.cache
+def _rotation_quantiles(degrees: float, height: int, width: int) -> np.ndarray:
+    """Transforms of rotations by uniform angles: float32 [QUANTILES, 8]."""
     angles = np.radians(degrees) * (2 * randomness.quantile_levels() - 1)
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    return _rotations(angles, height, width)
+
+
+def _rotations(angles: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Transforms about the centre, counterclockwise by radians: float32 [k, 8]."""
+    cosine, sine, zero = np.cos(angles), np.sin(angles), np.zeros_like(angles)
+    y, x = (height - 1) / 2, (width - 1) / 2
+    rows = [
+        *(cosine, -sine, x - x * cosine + y * sine),
+        *(sine, cosine, y - x * sine - y * cosine),
+        *(zero, zero),
+    ]
+    return np.stack(rows, axis=1).astype(np.float32)

@@ -6,6 +6,7 @@ Importing this module imports no TensorFlow, so that `--help` answers at once.
 import dataclasses
 
 from app.distribution.config import DistributionConfig
+from app.serving.config import ExportOptions, PredictorConfig
 from app.training.config import (
     EvaluationConfig,
     PredictionConfig,
@@ -43,6 +44,15 @@ class EvaluateConfig:
 class PredictConfig:
     """What is predicted, and with what."""
 
-    run: RunConfig
+    run: PredictorConfig
     weights: WeightsConfig
     prediction: PredictionConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """What is exported, and how."""
+
+    run: RunConfig
+    weights: WeightsConfig
+    export: ExportOptions

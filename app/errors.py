@@ -16,3 +16,7 @@ class Interrupted(Exception):
 
 class TrainingFailed(Exception):
     """The run cannot go on: non-finite values, a broken record. Exit 1."""
+
+
+class ExportRefused(Exception):
+    """Nothing was published: what would serve is not what was trained. Exit 1."""

@@ -14,7 +14,8 @@ from app import errors, flags, quiet
 COMMANDS = {
     "train": "trains into --run_dir; on a folder that exists, resumes it",
     "evaluate": "evaluates a run on its validation or test split",
-    "predict": "classifies files with a run, to CSV",
+    "predict": "classifies files with a run or an export, to CSV",
+    "export": "publishes a run as a SavedModel, for LiteRT, or both",
 }
 _HELP = ("--help", "-help", "-h", "help", "--helpfull", "--helpshort")
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except errors.Interrupted as error:
         print(f"atelier: {error}", file=sys.stderr)
         return errors.EXIT_INTERRUPTED
-    except errors.TrainingFailed as error:
+    except (errors.TrainingFailed, errors.ExportRefused) as error:
         print(f"atelier: {error}", file=sys.stderr)
         return errors.EXIT_FAILED
 

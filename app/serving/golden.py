@@ -3,6 +3,7 @@
 Kept beside the model in `golden/`: the raw inputs as files, the rest in `golden.npz`.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 
@@ -49,8 +50,10 @@ def make(dataset: Dataset, model: keras.Model, contract: Contract) -> Golden:
     """
     if contract.features.kind == "image":
         pictures = _ordinary_images(dataset) | _awkward_images(dataset, contract)
-        names, contents = tuple(pictures), tuple(pictures.values())
-        examples = _decoded(contents, contract)
+        decoded = _decoded(pictures, contract)
+        names = tuple(decoded)
+        contents = tuple(pictures[name] for name in names)
+        examples = np.stack(list(decoded.values()))
     else:
         vectors = _vectors(dataset)
         names, contents = tuple(vectors), ()
@@ -69,7 +72,7 @@ def training_answers(
       examples: uint8 [n, H, W, C], or float32 [n, F].
       contract: of the export.
     """
-    forward = tf.function(lambda inputs: model(inputs, training=False))
+    forward = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
     answers = answers_of(forward(tf.constant(examples, tf.float32)), contract)
     return {name: answer.numpy() for name, answer in answers.items()}
 
@@ -94,7 +97,7 @@ def _ordinary_images(dataset: Dataset) -> dict[str, bytes]:
     indices = dataset.splits["validation"][:_ORDINARY]
     found = dataset.source.read(indices)
     if dataset.source.encoding == "image":
-        encoded = [bytes(contents) for contents in found]
+        encoded = list(found)
     else:
         encoded = [tf.io.encode_png(pixels).numpy() for pixels in found]
     return {
@@ -108,14 +111,21 @@ def _awkward_images(dataset: Dataset, contract: Contract) -> dict[str, bytes]:
     return awkward.pictures(pixels, contract.max_pixels)
 
 
-def _decoded(contents: tuple[bytes, ...], contract: Contract) -> np.ndarray:
-    """Decoded one by one by the evaluation's own preprocessing."""
+def _decoded(pictures: dict[str, bytes], contract: Contract) -> dict[str, np.ndarray]:
+    """Decoded one by one by the evaluation's own preprocessing: uint8 [H, W, C] each.
+
+    Pictures that TensorFlow cannot decode are left out: to grey, that is CMYK.
+    """
     height, width, channels = contract.example_shape
     decode = tf.function(
         lambda one: preprocessing.prepare_image(one, (height, width, channels)),
         input_signature=[tf.TensorSpec([], tf.string)],
     )
-    return np.stack([decode(one).numpy() for one in contents])
+    found = {}
+    for name, contents in pictures.items():
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            found[name] = decode(contents).numpy()
+    return found
 
 
 def _vectors(dataset: Dataset) -> dict[str, np.ndarray]:

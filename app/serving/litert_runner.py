@@ -1,7 +1,7 @@
 """Answers golden inputs with a LiteRT model, knowing ai-edge-litert and NumPy alone.
 
-Run as a script by `runtimes`, in isolation: `python -I litert_runner.py JOBS`. JOBS is a
-JSON list of {"export", "examples_input", "raw_signature", "output", "seconds"}.
+Run as a script by `runtimes`, in isolation: `python -I litert_runner.py JOBS`. JOBS is
+a JSON list of {"export", "examples_input", "raw_signature", "output", "seconds"}.
 """
 
 import json
@@ -21,7 +21,7 @@ def main(jobs: pathlib.Path) -> None:
 
 
 def run(job: dict[str, Any]) -> None:
-    """Writes the answers of the raw signature, named SIGNATURE/ANSWER, and latencies."""
+    """Writes the raw signature's answers, named SIGNATURE/ANSWER, and latencies."""
     from ai_edge_litert.interpreter import Interpreter
 
     export = pathlib.Path(job["export"])
@@ -34,20 +34,20 @@ def run(job: dict[str, Any]) -> None:
     results = {f"{signature}/{name}": value for name, value in answers.items()}
     for rows in (1, 32) if job["seconds"] else ():
         batch = {job["examples_input"]: np.repeat(examples[:1], rows, axis=0)}
-        results[f"latency/{signature}/{rows}"] = latencies(
-            lambda batch=batch: call(**batch), job["seconds"]
-        )
+        results[f"latency/{signature}/{rows}"] = latencies(call, batch, job["seconds"])
     np.savez(job["output"], allow_pickle=False, **results)
 
 
-def latencies(call: Callable[[], object], seconds: float) -> np.ndarray:
+def latencies(
+    call: Callable[..., object], batch: dict[str, np.ndarray], seconds: float
+) -> np.ndarray:
     """Milliseconds that calls took, float64 [calls], for about `seconds`."""
-    call()
+    call(**batch)
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < 10 or time.perf_counter() < end:
         start = time.perf_counter()
-        call()
+        call(**batch)
         taken.append(1000 * (time.perf_counter() - start))
     return np.array(taken)
 

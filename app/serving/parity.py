@@ -1,4 +1,4 @@
-"""The gate: what another runtime answers is compared with what the training graph did."""
+"""The gate: what other runtimes answer, compared with what the training graph did."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """Answers golden inputs with SavedModels, knowing TensorFlow and NumPy alone.
 
-Run as a script by `runtimes`, in isolation: `python -I saved_model_runner.py JOBS`. JOBS
-is a JSON list of {"export", "examples_input", "raw_signature", "output", "seconds"}.
+Run as a script by `runtimes`, in isolation: `python -I saved_model_runner.py JOBS`.
+JOBS is a JSON list of {"export", "examples_input", "raw_signature", "output",
+"seconds"}.
 """
 
 import importlib.abc
@@ -53,10 +54,8 @@ def run(job: dict[str, Any]) -> None:
             results[f"{name}/{answer}"] = _plain(value.numpy())
         for rows in (1, 32) if job["seconds"] else ():
             batch = {key: repeated(value, rows) for key, value in inputs.items()}
-            call = signatures[name]
-            results[f"latency/{name}/{rows}"] = latencies(
-                lambda call=call, batch=batch: call(**batch), job["seconds"]
-            )
+            taken = latencies(signatures[name], batch, job["seconds"])
+            results[f"latency/{name}/{rows}"] = taken
     np.savez(job["output"], allow_pickle=False, **results)
 
 
@@ -67,14 +66,16 @@ def repeated(values: Any, rows: int) -> Any:
     return tf.repeat(values[:1], rows, axis=0)
 
 
-def latencies(call: Callable[[], object], seconds: float) -> np.ndarray:
+def latencies(
+    call: Callable[..., object], batch: dict[str, Any], seconds: float
+) -> np.ndarray:
     """Milliseconds that calls took, float64 [calls], for about `seconds`."""
-    call()
+    call(**batch)
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < 10 or time.perf_counter() < end:
         start = time.perf_counter()
-        call()
+        call(**batch)
         taken.append(1000 * (time.perf_counter() - start))
     return np.array(taken)
 

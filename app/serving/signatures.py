@@ -189,4 +189,5 @@ def _named_function(
     def named(given: tf.Tensor) -> Answers:
         return function(given)
 
-    return tf.function(named, input_signature=[spec])
+    # AutoGraph would only take its time to translate Keras.
+    return tf.function(named, input_signature=[spec], autograph=False)

@@ -1,4 +1,4 @@
-"""Classifies files with a run: what `atelier predict` does."""
+"""Classifies files with a run or an export: what `atelier predict` does."""
 
 import csv
 import io
@@ -6,16 +6,14 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-import keras
 import numpy as np
-import scipy.special
-import tensorflow as tf
 
 from app import durable
 from app.config import PredictConfig
 from app.errors import EXIT_DONE, UserError
-from app.experiment import RunFolder
+from app.serving.loading import Predictor, load_predictor
 from app.training import assembly
+from app.training.config import PredictionConfig
 from pipelines.features import Features
 from pipelines.files import list_images, read_images
 
@@ -28,21 +26,19 @@ def predict(config: PredictConfig) -> int:
     Raises:
       UserError: no such run or files, or a file that cannot be read.
     """
-    assert config.run.run_dir is not None  # RunConfig refuses a missing one
     assert config.prediction.input and config.prediction.output
-    folder = RunFolder(pathlib.Path(config.run.run_dir))
     output = pathlib.Path(config.prediction.output)
     _require_writable(output)
     with assembly.user_mistakes():
         paths = list_images(config.prediction.input.split(","))
-    network, _ = assembly.load_network(folder, config.weights.checkpoint)
-    features = Features.from_json(assembly.read_description(folder)["features"])
+    predictor = load_predictor(config)
+    features = predictor.contract.features
     if features.kind != "image":
         raise UserError(
-            f"--run_dir={folder.path} was trained on {features.kind}s: expected a run"
-            " on images"
+            f"{config.run.run_dir or config.run.export_dir} was trained on"
+            f" {features.kind}s: expected a run or an export of one on images"
         )
-    rows = list(_rows(config, folder, network.model, features, paths))
+    rows = list(_rows(config.prediction, predictor, paths))
     durable.write_text(output, _csv(_header(features, config.prediction.top_k), rows))
     skipped = len(paths) - len(rows)
     print(f"{output}: {len(rows)} files" + (f", {skipped} skipped" if skipped else ""))
@@ -65,42 +61,34 @@ def _require_writable(output: pathlib.Path) -> None:
 
 
 def _rows(
-    config: PredictConfig,
-    folder: RunFolder,
-    model: keras.Model,
-    features: Features,
-    paths: list[str],
+    config: PredictionConfig, predictor: Predictor, paths: list[str]
 ) -> Iterator[Row]:
     """CSV rows, in the order of the files.
 
     Raises:
       UserError: a file cannot be read, and none may be skipped.
     """
-    forward = tf.function(
-        lambda images: model(images, training=False), reduce_retracing=True
-    )
-    height, width, channels = features.shape
-    assert height and width and channels  # complete in a run's dataset.json
-    data = folder.read_config().data
+    contract = predictor.contract
+    height, width, channels = contract.example_shape
     for batch in read_images(
-        paths, (height, width, channels), config.prediction.batch_size, data.max_pixels
+        paths, (height, width, channels), config.batch_size, contract.max_pixels
     ):
         for problem in batch.problems:
-            if not config.prediction.skip_unreadable:
+            if not config.skip_unreadable:
                 raise UserError(f"{problem} --skip_unreadable goes on without it")
             print(f"skipped: {problem}", file=sys.stderr)
         if batch.paths:
-            outputs = forward(tf.constant(batch.images)).numpy()
-            top_k = config.prediction.top_k
-            for path, values in zip(batch.paths, outputs, strict=True):
-                yield [path, *_answer(values, features, top_k)]
+            answers = predictor.answers(batch.images)
+            for row, path in enumerate(batch.paths):
+                answer = {name: values[row] for name, values in answers.items()}
+                yield [path, *_cells(answer, contract.features, config.top_k)]
 
 
-def _answer(values: np.ndarray, features: Features, top_k: int) -> Row:
+def _cells(answer: dict[str, np.ndarray], features: Features, top_k: int) -> Row:
     """The likeliest classes with their probabilities, or the values."""
     if features.task == "regression":
-        return [repr(float(value)) for value in values]
-    probabilities = scipy.special.softmax(values)
+        return [repr(float(value)) for value in np.atleast_1d(answer["value"])]
+    probabilities = answer["probabilities"]
     likeliest = np.argsort(-probabilities, kind="stable")[:top_k]
     return [
         cell

@@ -1,0 +1,12 @@
+"""`atelier export`: publishes a run as a SavedModel, for LiteRT, or both."""
+
+from app.config import ExportConfig
+
+CONFIG = ExportConfig
+
+
+def run(config: ExportConfig) -> int:
+    """Exports; returns the exit status."""
+    from app.serving import exporting
+
+    return exporting.export(config)

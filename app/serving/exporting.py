@@ -1,0 +1,216 @@
+"""Publishes a run: what `atelier export` does."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from app.config import ExportConfig
+from app.errors import EXIT_DONE, UserError
+from app.serving import (
+    calibration,
+    golden,
+    litert,
+    manifest,
+    model_card,
+    parity,
+    publishing,
+    quantization,
+    runtimes,
+    signatures,
+    warmup,
+)
+from app.serving.config import ExportOptions
+from app.serving.signatures import Contract
+from app.serving.subject import Subject, identity, open_subject
+from app.training import evaluation
+
+KERAS = "model.keras"
+_LATENCY_SECONDS = 0.5
+
+
+def export(config: ExportConfig) -> int:
+    """Publishes the next version of a run, once every runtime answers alike.
+
+    Raises:
+      UserError: no such run, or one that cannot be exported as asked.
+      ExportRefused: a runtime differs, or too much accuracy is lost.
+    """
+    if "litert" in config.export.formats:
+        litert.require_installed()
+    subject = open_subject(config)
+    with publishing.staging(subject.folder.path) as place:
+        version = place / "version"
+        content = build(subject, config, version, place)
+        final = publishing.publish(version, subject.folder.path / "export")
+    print(_report(final, content))
+    return EXIT_DONE
+
+
+def build(
+    subject: Subject, config: ExportConfig, version: pathlib.Path, work: pathlib.Path
+) -> dict[str, Any]:
+    """Makes a version folder and holds it against the gate.
+
+    Args:
+      subject: what is exported.
+      config: how.
+      version: a folder that is not there yet.
+      work: an empty folder for what is needed on the way.
+
+    Returns:
+      The content of its export.json.
+
+    Raises:
+      UserError: the model cannot be exported as asked.
+      ExportRefused: a runtime differs, or too much accuracy is lost.
+    """
+    options = config.export
+    found = _validation(subject, options)
+    contract, calibrated = _contract(subject, options, found)
+    model, features = subject.network.model, contract.features
+    version.mkdir()
+    examples = golden.make(subject.dataset, model, contract)
+    warm = False
+    if "saved_model" in options.formats:
+        _save_model(model, contract, version, work)
+        warm = warmup.write_warm_up(version, subject.name, examples, contract)
+        warmup.write_request(version, examples, contract)
+    elif features.classes:
+        signatures.write_labels(version / "labels.txt", features.classes)
+    golden.write(examples, version / golden.FOLDER)
+    model.save(version / KERAS)
+    quantized = None
+    if "litert" in options.formats:
+        twin = litert.in_float32(model, subject.config, subject.description)
+        content = litert.convert(twin, contract, options.quantize, subject.dataset)
+        (version / litert.FILE_NAME).write_bytes(content)
+        quantized = quantization.measure(subject, options, contract, content, found)
+    measured = _gate(subject, options, contract, examples, version, work)
+    details = {
+        **identity(subject, config, contract),
+        "calibration": calibrated and dataclasses.asdict(calibrated),
+        "quantization": quantized,
+        "warm_up": warm,
+        **measured,
+    }
+    return _finish(version, details)
+
+
+def _validation(
+    subject: Subject, options: ExportOptions
+) -> evaluation.Predictions | None:
+    """What the model says of the validation split, where that is needed."""
+    if not options.calibrate and options.quantize == "none":
+        return None
+    batch_size = subject.config.data.batch_size
+    batches = subject.dataset.evaluation("validation", batch_size)
+    return evaluation.predict(subject.network.model, batches)
+
+
+def _contract(
+    subject: Subject, options: ExportOptions, found: evaluation.Predictions | None
+) -> tuple[Contract, calibration.Calibration | None]:
+    max_pixels = options.max_pixels or subject.config.data.max_pixels
+    contract = Contract(subject.dataset.features, max_pixels)
+    if not options.calibrate:
+        return contract, None
+    if contract.features.task != "classification":
+        raise UserError(
+            "--calibrate is for classification, which has probabilities; leave it out"
+        )
+    assert found is not None  # --calibrate asks for it
+    calibrated = calibration.fit(found.outputs, found.labels)
+    contract = dataclasses.replace(contract, temperature=calibrated.temperature)
+    return contract, calibrated
+
+
+def _save_model(
+    model: keras.Model, contract: Contract, version: pathlib.Path, work: pathlib.Path
+) -> None:
+    labels = None
+    if contract.features.classes:
+        labels = work / "labels.txt"
+        signatures.write_labels(labels, contract.features.classes)
+    signatures.Server(model, contract).save(version, labels)
+
+
+def _gate(
+    subject: Subject,
+    options: ExportOptions,
+    contract: Contract,
+    examples: golden.Golden,
+    version: pathlib.Path,
+    work: pathlib.Path,
+) -> dict[str, Any]:
+    """Parity and latency of every runtime.
+
+    Raises:
+      ExportRefused: one differs beyond its tolerance.
+    """
+    precision = subject.config.training.precision
+    answers = {
+        "keras": runtimes.reloaded_keras(version / KERAS, examples, contract),
+    }
+    latency: dict[str, Any] = {}
+    for runtime in options.formats:
+        (answered,) = runtimes.in_fresh_interpreter(
+            runtime, [version], contract, work, _LATENCY_SECONDS
+        )
+        answers[runtime] = answered.answers
+        for signature, batches in answered.latency.items():
+            latency[f"{runtime} {signature}"] = batches
+    quantize = options.quantize
+    found = [
+        parity.measure(
+            f"{runtime} {signature}",
+            quantize if runtime == "litert" and quantize != "none" else precision,
+            examples,
+            values,
+            classes=contract.features.classes,
+            std=subject.network.outputs.std,
+        )
+        for runtime, by_signature in answers.items()
+        for signature, values in by_signature.items()
+    ]
+    parity.require(found)
+    return {"parity": {one.runtime: one.to_json() for one in found}, "latency": latency}
+
+
+def _finish(version: pathlib.Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Writes the card, then export.json, which names all other files."""
+    sizes = [path.stat().st_size for path in version.rglob("*") if path.is_file()]
+    content["bytes"] = int(np.sum(sizes))
+    (version / model_card.FILE_NAME).write_text(model_card.text(content))
+    content["files"] = manifest.files_of(version)
+    manifest.write(version, content)
+    return content
+
+
+def _report(final: pathlib.Path, content: dict[str, Any]) -> str:
+    lines = [f"{final}: {', '.join(content['formats'])}, {content['bytes']:,} bytes"]
+    for runtime, found in content["parity"].items():
+        lines.append(
+            f"  {runtime}: largest difference {found['largest_difference']:.2g}"
+            f" (allowed {found['tolerance']:g})"
+        )
+    for runtime, batches in content["latency"].items():
+        one, many = (batches[name]["p50_ms"] for name in ("batch_1", "batch_32"))
+        lines.append(f"  {runtime}: {one:.3g} ms a row, {many:.3g} ms for 32 rows")
+    calibrated, quantized = content["calibration"], content["quantization"]
+    if calibrated:
+        lines.append(
+            f"  temperature {calibrated['temperature']:.3f}: calibration error"
+            f" {calibrated['error_before']:.4f} before,"
+            f" {calibrated['error_after']:.4f} after"
+        )
+    if quantized:
+        lines.append(
+            f"  {quantized['kind']}: validation {quantized['metric']}"
+            f" {quantized['before']:.4f} before, {quantized['after']:.4f} after"
+        )
+    if "saved_model" in content["formats"] and not content["warm_up"]:
+        lines.append("  no warm-up requests: they need pip install 'atelier[serving]'")
+    return "\n".join(lines)

@@ -1,0 +1,120 @@
+"""What predicts: a run's model, or an export from its folder alone."""
+
+import pathlib
+import sys
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from app.config import PredictConfig
+from app.errors import UserError
+from app.experiment import RunFolder
+from app.serving import manifest, publishing
+from app.serving.signatures import Contract, Server
+from app.training import assembly
+from pipelines.features import Features
+
+
+class Predictor(Protocol):
+    """Answers decoded examples.
+
+    Attributes:
+      contract: what it takes and answers.
+    """
+
+    contract: Contract
+
+    def answers(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """What `signatures.answers_of` tells of decoded examples, [B, …]."""
+        ...
+
+
+def load_predictor(config: PredictConfig) -> Predictor:
+    """The export or the run that `config` names.
+
+    Raises:
+      UserError: it is not there, or not whole.
+    """
+    if config.run.export_dir:
+        return Exported(pathlib.Path(config.run.export_dir))
+    assert config.run.run_dir is not None  # PredictorConfig wants one of the two
+    return Trained(pathlib.Path(config.run.run_dir), config.weights.checkpoint)
+
+
+class Trained:
+    """A run's model, answering by the very graph that an export of it holds.
+
+    Attributes:
+      contract: what it takes and answers.
+    """
+
+    def __init__(self, run_dir: pathlib.Path, checkpoint: str) -> None:
+        """Loads the weights of a checkpoint, `best` or `last`.
+
+        Raises:
+          UserError: there is no such run or checkpoint.
+        """
+        folder = RunFolder(run_dir)
+        data = folder.read_config().data
+        network, _ = assembly.load_network(folder, checkpoint)
+        features = Features.from_json(assembly.read_description(folder)["features"])
+        self.contract = Contract(features, data.max_pixels)
+        self._server = Server(network.model, self.contract)
+        self._call = self._server.raw_function()
+
+    def answers(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """What the model answers of decoded examples, [B, …] as the raw signature."""
+        raw = self.contract.raw_input
+        given = tf.constant(examples.astype(raw.dtype.as_numpy_dtype))
+        return {name: value.numpy() for name, value in self._call(given).items()}
+
+
+class Exported:
+    """An export that answers.
+
+    Attributes:
+      path: the version's folder.
+      contract: what it takes and answers.
+    """
+
+    def __init__(self, export_dir: pathlib.Path) -> None:
+        """Verifies and loads an export.
+
+        Args:
+          export_dir: a version's folder, or the folder above for the newest one.
+
+        Raises:
+          UserError: it is no export, is damaged, or holds no SavedModel.
+        """
+        self.path = _version_in(export_dir)
+        content = manifest.read_verified(self.path)
+        if "saved_model" not in content["formats"]:
+            raise UserError(
+                f"--export_dir={self.path} holds no SavedModel, only"
+                f" {', '.join(content['formats'])}; export with --format=saved_model"
+            )
+        print(
+            f"{self.path}: a SavedModel is a program. Its files are those that its"
+            " export.json names, which tells damage, not intent: load only exports of"
+            " people you trust",
+            file=sys.stderr,
+        )
+        self.contract = manifest.contract_of(content)
+        # Kept: the signatures hold the variables by weak references.
+        self._loaded = tf.saved_model.load(str(self.path))
+        self._call = self._loaded.signatures[self.contract.raw_signature]
+
+    def answers(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """What the export answers of decoded examples, [B, …] as its raw signature."""
+        raw = self.contract.raw_input
+        given = {raw.name: tf.constant(examples.astype(raw.dtype.as_numpy_dtype))}
+        return {name: value.numpy() for name, value in self._call(**given).items()}
+
+
+def _version_in(export_dir: pathlib.Path) -> pathlib.Path:
+    """The folder itself, or the newest version in it."""
+    versions = publishing.versions(export_dir)
+    if versions and not (export_dir / manifest.FILE_NAME).exists():
+        return export_dir / str(versions[-1])
+    return export_dir

@@ -18,17 +18,10 @@ def build(
 ) -> keras.optimizers.Optimizer:
     """An optimizer for `model`; not built yet, so that app may wrap it.
 
-    Weight decay is Keras' decoupled one (Loshchilov and Hutter 2019,
-    https://arxiv.org/abs/1711.05101) for every optimizer, and leaves out whatever
-    `is_decayed` does. Averaged weights are Keras' `use_ema`: they are in the
-    optimizer's variables, and in the model only once it has been told to put them
-    there (`finalize_variable_values`).
-
-    Args:
-        config: What was asked for.
-        model: The model whose variables it will train.
-        steps_per_epoch: Steps in an epoch; need not be whole.
-        total_steps: Steps of the whole training.
+    Weight decay is decoupled (Loshchilov and Hutter 2019,
+    https://arxiv.org/abs/1711.05101) and leaves out what `is_decayed` does. Averaged
+    weights (`use_ema`) are the optimizer's variables, and the model's only after
+    `finalize_variable_values`. `steps_per_epoch` need not be whole.
 
     Raises:
         ModelError: A schedule that does not fit the training.

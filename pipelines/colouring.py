@@ -46,6 +46,7 @@ def add_noise(
 
 def cut_out(images: tf.Tensor, side: int, positions: tf.Tensor, seed: int) -> tf.Tensor:
     """Sets a square of `side` pixels to 128, centred anywhere; the dtype stays."""
+    channels = images.shape[3]
     inside = []
     drawn = randomness.uniform(seed, positions, "cutout", 2)
     for axis, length in enumerate(images.shape[1:3]):
@@ -53,8 +54,12 @@ def cut_out(images: tf.Tensor, side: int, positions: tf.Tensor, seed: int) -> tf
         line = tf.range(length)[None]
         inside.append((line >= start) & (line < start + side))
     rows, columns = inside
-    square = (rows[:, :, None] & columns[:, None, :])[..., None]
-    return tf.where(square, tf.cast(_MID_GREY, images.dtype), images)
+    # Without a last dimension to broadcast along, `where` takes a third of the time.
+    columns = tf.repeat(columns, channels, axis=1)
+    square = rows[:, :, None] & columns[:, None, :]
+    merged = tf.reshape(images, tf.shape(square))
+    greyed = tf.where(square, tf.cast(_MID_GREY, images.dtype), merged)
+    return tf.reshape(greyed, [-1, *images.shape[1:]])
 
 
 def mix(
@@ -73,10 +78,10 @@ def mix(
         seed, positions[::2], "mixup", 1, _beta_quantiles(alpha)
     )
     share = tf.repeat(drawn[:, 0], 2)
+    partners = tf.bitwise.bitwise_xor(tf.range(tf.shape(images)[0]), 1)
     mixed = []
     for values in (images, labels):
-        pairs = tf.reshape(values, [-1, 2, *values.shape[1:]])
-        partner = tf.reshape(pairs[:, ::-1], tf.shape(values))
+        partner = tf.gather(values, partners)
         weight = tf.reshape(share, [-1] + [1] * (values.shape.rank - 1))
         mixed.append(values * weight + partner * (1 - weight))
     return mixed[0], mixed[1]

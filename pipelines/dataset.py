@@ -149,17 +149,20 @@ class Dataset:
             DataError: the split is empty, or an example cannot be decoded.
         """
         indices = self._indices_of(split)
-        batches = -(-len(indices) // batch_size)
-        weights = np.arange(batches * batch_size) < len(indices)
-        chosen = np.where(weights, np.arange(batches * batch_size), 0)
-        slots = tf.data.Dataset.from_tensor_slices(
-            (chosen, indices[chosen], weights.astype(np.float32))
-        ).batch(batch_size, drop_remainder=True)
-        weighted = slots.map(lambda chosen, indices, weights: weights)
+        slots = np.arange(-(-len(indices) // batch_size) * batch_size)
+        weights = np.where(slots < len(indices), np.float32(1), np.float32(0))
+        chosen = np.where(weights > 0, slots, 0)
+        padded = tf.data.Dataset.from_tensor_slices(
+            tuple(
+                part.reshape(-1, batch_size)
+                for part in (chosen, indices[chosen], weights)
+            )
+        )
+        weighted = padded.map(lambda chosen, indices, weights: weights)
         held = self._hold(split)
         if held is not None:
             tensors = tf.nest.map_structure(tf.constant, held)
-            examples = slots.map(
+            examples = padded.map(
                 lambda chosen, indices, weights: (
                     tf.nest.map_structure(
                         lambda part: tf.gather(part, chosen), tensors
@@ -168,7 +171,7 @@ class Dataset:
                 )
             )
         else:
-            chunks = slots.map(lambda chosen, indices, weights: (chosen, indices))
+            chunks = padded.map(lambda chosen, indices, weights: (chosen, indices))
             examples = self._reader.stream(chunks, batch_size).map(
                 lambda chosen, examples, indices: (examples, indices)
             )

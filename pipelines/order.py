@@ -24,7 +24,7 @@ class Order:
     Attributes:
         examples: in an epoch.
         batch_size: of the global batch.
-        seed: any integer of 64 bits.
+        seed: any integer; `index_shuffle` uses its lowest 32 bits.
     """
 
     examples: int

@@ -71,7 +71,9 @@ class Reader:
         Raises:
             DataError: one cannot be read; named.
         """
-        chunks = tf.data.Dataset.from_tensor_slices((indices, indices)).batch(_CHUNK)
+        chosen = tf.constant(indices, tf.int64)
+        starts = tf.data.Dataset.range(0, len(indices), _CHUNK)
+        chunks = starts.map(lambda start: (chosen[start : start + _CHUNK],) * 2)
         read: list[Any] = []
         try:
             for _, examples, _ in self.stream(chunks, _CHUNK).as_numpy_iterator():
@@ -129,6 +131,9 @@ class Reader:
 
     def _decode(self, contents: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         del position
+        if self.source.features.shape[:2] == self._image_shape[:2]:
+            image = preprocessing.decode_image(contents, self._image_shape[2])
+            return tf.ensure_shape(image, self._image_shape)
         return preprocessing.prepare_image(contents, self._image_shape)
 
     def _resized(self, examples: Any) -> Any:

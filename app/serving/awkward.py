@@ -21,6 +21,9 @@ def pictures(pixels: np.ndarray, max_pixels: int) -> dict[str, bytes]:
     grey = pixels.shape[-1] == 1
     picture = Image.fromarray(pixels[..., 0] if grey else pixels).convert("RGB")
     made = dict(_pictures(picture))
+    if not grey:
+        # TensorFlow, and so training, cannot decode it to grey.
+        made["cmyk.jpg"] = _encoded(_middling(picture).convert("CMYK"), "JPEG")
     sizes = {name: Image.open(io.BytesIO(made[name])).size for name in made}
     return {
         name: contents
@@ -31,7 +34,7 @@ def pictures(pixels: np.ndarray, max_pixels: int) -> dict[str, bytes]:
 
 def _pictures(picture: Image.Image) -> Iterator[tuple[str, bytes]]:
     """(file name, contents) of pictures about as large as they come, and larger."""
-    middling = picture.resize((97, 61), Image.Resampling.BICUBIC)
+    middling = _middling(picture)
     yield "grey.png", _encoded(middling.convert("L"), "PNG")
     yield "palette.png", _encoded(middling.quantize(16), "PNG")
     transparent = middling.copy()
@@ -39,7 +42,6 @@ def _pictures(picture: Image.Image) -> Iterator[tuple[str, bytes]]:
     yield "transparent.png", _encoded(transparent, "PNG")
     yield "sixteen-bit.png", _encoded(_sixteen_bit(middling), "PNG")
     yield "grey.jpg", _encoded(middling.convert("L"), "JPEG", quality=90)
-    yield "cmyk.jpg", _encoded(middling.convert("CMYK"), "JPEG", quality=90)
     yield "rotated-by-exif.jpg", _encoded(middling, "JPEG", exif=_rotated())
     yield "progressive.jpg", _encoded(middling, "JPEG", progressive=True)
     yield "colour.bmp", _encoded(middling, "BMP")
@@ -49,6 +51,10 @@ def _pictures(picture: Image.Image) -> Iterator[tuple[str, bytes]]:
     yield "narrow.png", _encoded(picture.resize((3, 200)), "PNG")
     large = picture.resize((LARGE, LARGE // 4), Image.Resampling.BICUBIC)
     yield "large.jpg", _encoded(large, "JPEG", quality=60)
+
+
+def _middling(picture: Image.Image) -> Image.Image:
+    return picture.resize((97, 61), Image.Resampling.BICUBIC)
 
 
 def _encoded(picture: Image.Image, format: str, **options: object) -> bytes:

@@ -2,9 +2,9 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from app.config import ExportConfig
@@ -28,6 +28,7 @@ from app.serving.subject import Subject, identity, open_subject
 from app.training import evaluation
 
 KERAS = "model.keras"
+LABELS = "labels.txt"
 _LATENCY_SECONDS = 0.5
 
 
@@ -58,7 +59,7 @@ def build(
       subject: what is exported.
       config: how.
       version: a folder that is not there yet.
-      work: an empty folder for what is needed on the way.
+      work: a folder for what is needed on the way.
 
     Returns:
       The content of its export.json.
@@ -70,33 +71,65 @@ def build(
     options = config.export
     found = _validation(subject, options)
     contract, calibrated = _contract(subject, options, found)
-    model, features = subject.network.model, contract.features
-    version.mkdir()
-    examples = golden.make(subject.dataset, model, contract)
-    warm = False
-    if "saved_model" in options.formats:
-        _save_model(model, contract, version, work)
-        warm = warmup.write_warm_up(version, subject.name, examples, contract)
-        warmup.write_request(version, examples, contract)
-    elif features.classes:
-        signatures.write_labels(version / "labels.txt", features.classes)
-    golden.write(examples, version / golden.FOLDER)
-    model.save(version / KERAS)
-    quantized = None
-    if "litert" in options.formats:
-        twin = litert.in_float32(model, subject.config, subject.description)
-        content = litert.convert(twin, contract, options.quantize, subject.dataset)
-        (version / litert.FILE_NAME).write_bytes(content)
-        quantized = quantization.measure(subject, options, contract, content, found)
-    measured = _gate(subject, options, contract, examples, version, work)
+    examples = write_models(subject, options, contract, version, work)
+    quantized = quantization.measure(subject, options, contract, version, found)
+    runs = _run_all(options, contract, examples, version, work)
     details = {
         **identity(subject, config, contract),
         "calibration": calibrated and dataclasses.asdict(calibrated),
         "quantization": quantized,
-        "warm_up": warm,
-        **measured,
+        "warm_up": (version / warmup.WARM_UP).exists(),
+        "parity": gate(subject, options, examples, runs),
+        "latency": {
+            f"{runtime} {signature}": batches
+            for runtime, answered in runs.items()
+            for signature, batches in answered.latency.items()
+        },
     }
     return _finish(version, details)
+
+
+def write_models(
+    subject: Subject,
+    options: ExportOptions,
+    contract: Contract,
+    version: pathlib.Path,
+    work: pathlib.Path,
+) -> golden.Golden:
+    """Writes the model in every format, with golden inputs, which it returns.
+
+    Raises:
+      UserError: the model cannot be converted.
+    """
+    model = subject.network.model
+    version.mkdir()
+    examples = golden.make(subject.dataset, model, contract)
+    golden.write(examples, version / golden.FOLDER)
+    labels = _write_labels(options, contract, version, work)
+    model.save(version / KERAS)
+    if "saved_model" in options.formats:
+        signatures.Server(model, contract).save(version, labels)
+        warmup.write_warm_up(version, subject.name, examples, contract)
+        warmup.write_request(version, examples, contract)
+    if "litert" in options.formats:
+        twin = litert.in_float32(model, subject.config, subject.description)
+        content = litert.convert(twin, contract, options.quantize, subject.dataset)
+        (version / litert.FILE_NAME).write_bytes(content)
+    return examples
+
+
+def _write_labels(
+    options: ExportOptions,
+    contract: Contract,
+    version: pathlib.Path,
+    work: pathlib.Path,
+) -> pathlib.Path | None:
+    """The file of class names: an asset of the SavedModel where there is one."""
+    if not contract.features.classes:
+        return None
+    folder = work if "saved_model" in options.formats else version
+    signatures.write_labels(folder / LABELS, contract.features.classes)
+    return folder / LABELS
 
 
 def _validation(
@@ -127,56 +160,51 @@ def _contract(
     return contract, calibrated
 
 
-def _save_model(
-    model: keras.Model, contract: Contract, version: pathlib.Path, work: pathlib.Path
-) -> None:
-    labels = None
-    if contract.features.classes:
-        labels = work / "labels.txt"
-        signatures.write_labels(labels, contract.features.classes)
-    signatures.Server(model, contract).save(version, labels)
-
-
-def _gate(
-    subject: Subject,
+def _run_all(
     options: ExportOptions,
     contract: Contract,
     examples: golden.Golden,
     version: pathlib.Path,
     work: pathlib.Path,
+) -> dict[str, runtimes.Answered]:
+    """What every runtime answers, by its name."""
+    runs = {"keras": runtimes.reloaded_keras(version / KERAS, examples, contract)}
+    for runtime in options.formats:
+        (runs[runtime],) = runtimes.in_fresh_interpreter(
+            runtime, [(version, contract)], work, _LATENCY_SECONDS
+        )
+    return runs
+
+
+def gate(
+    subject: Subject,
+    options: ExportOptions,
+    examples: golden.Golden,
+    runs: Mapping[str, runtimes.Answered],
 ) -> dict[str, Any]:
-    """Parity and latency of every runtime.
+    """The largest difference of every runtime and signature, for export.json.
 
     Raises:
-      ExportRefused: one differs beyond its tolerance.
+      ExportRefused: one is beyond its tolerance.
     """
-    precision = subject.config.training.precision
-    answers = {
-        "keras": runtimes.reloaded_keras(version / KERAS, examples, contract),
-    }
-    latency: dict[str, Any] = {}
-    for runtime in options.formats:
-        (answered,) = runtimes.in_fresh_interpreter(
-            runtime, [version], contract, work, _LATENCY_SECONDS
-        )
-        answers[runtime] = answered.answers
-        for signature, batches in answered.latency.items():
-            latency[f"{runtime} {signature}"] = batches
-    quantize = options.quantize
+    precisions = dict.fromkeys(runs, subject.config.training.precision)
+    if options.quantize != "none":
+        both = (subject.config.training.precision, options.quantize)
+        precisions[runtimes.LITERT] = max(both, key=parity.TOLERANCES.__getitem__)
     found = [
         parity.measure(
             f"{runtime} {signature}",
-            quantize if runtime == "litert" and quantize != "none" else precision,
+            precisions[runtime],
             examples,
-            values,
-            classes=contract.features.classes,
+            answers,
+            classes=subject.dataset.features.classes,
             std=subject.network.outputs.std,
         )
-        for runtime, by_signature in answers.items()
-        for signature, values in by_signature.items()
+        for runtime, answered in runs.items()
+        for signature, answers in answered.answers.items()
     ]
     parity.require(found)
-    return {"parity": {one.runtime: one.to_json() for one in found}, "latency": latency}
+    return {one.runtime: one.to_json() for one in found}
 
 
 def _finish(version: pathlib.Path, content: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Kept beside the model in `golden/`: the raw inputs as files, the rest in `golden.npz`.
 """
 
-import contextlib
 import dataclasses
 import pathlib
 
@@ -50,10 +49,8 @@ def make(dataset: Dataset, model: keras.Model, contract: Contract) -> Golden:
     """
     if contract.features.kind == "image":
         pictures = _ordinary_images(dataset) | _awkward_images(dataset, contract)
-        decoded = _decoded(pictures, contract)
-        names = tuple(decoded)
-        contents = tuple(pictures[name] for name in names)
-        examples = np.stack(list(decoded.values()))
+        names, contents = tuple(pictures), tuple(pictures.values())
+        examples = _decoded(contents, contract)
     else:
         vectors = _vectors(dataset)
         names, contents = tuple(vectors), ()
@@ -111,21 +108,14 @@ def _awkward_images(dataset: Dataset, contract: Contract) -> dict[str, bytes]:
     return awkward.pictures(pixels, contract.max_pixels)
 
 
-def _decoded(pictures: dict[str, bytes], contract: Contract) -> dict[str, np.ndarray]:
-    """Decoded one by one by the evaluation's own preprocessing: uint8 [H, W, C] each.
-
-    Pictures that TensorFlow cannot decode are left out: to grey, that is CMYK.
-    """
+def _decoded(contents: tuple[bytes, ...], contract: Contract) -> np.ndarray:
+    """Decoded one by one by the evaluation's own preprocessing: uint8 [n, H, W, C]."""
     height, width, channels = contract.example_shape
     decode = tf.function(
         lambda one: preprocessing.prepare_image(one, (height, width, channels)),
         input_signature=[tf.TensorSpec([], tf.string)],
     )
-    found = {}
-    for name, contents in pictures.items():
-        with contextlib.suppress(tf.errors.InvalidArgumentError):
-            found[name] = decode(contents).numpy()
-    return found
+    return np.stack([decode(one).numpy() for one in contents])
 
 
 def _vectors(dataset: Dataset) -> dict[str, np.ndarray]:

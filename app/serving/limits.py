@@ -10,7 +10,7 @@ import tensorflow as tf
 _HEADER_BYTES = 32
 # Past the end of a GIF there are only trailers, so that a truncated one ends, too.
 _GIF_PADDING = 16
-_GIF_TRAILER, _GIF_EXTENSION, _GIF_FRAME = 0x3B, 0x21, 0x2C
+_GIF_EXTENSION, _GIF_FRAME, _GIF_FRAME_HEAD = 0x21, 0x2C, 11
 
 
 def require_decodable(
@@ -88,41 +88,58 @@ def _gif(contents: tf.Tensor) -> tf.Tensor:
     length = tf.strings.length(contents) + _GIF_PADDING
     data = tf.io.decode_raw(contents[None], tf.uint8, fixed_length=length)[0]
     data = tf.cast(data, tf.int32)
-
-    def little_endian(at: tf.Tensor) -> tf.Tensor:
-        return data[at] + 256 * data[at + 1]
-
-    def colours(flags: tf.Tensor) -> tf.Tensor:
-        """Bytes of a colour table."""
-        size = 3 * tf.bitwise.left_shift(2, tf.bitwise.bitwise_and(flags, 7))
-        return tf.where(flags >= 128, size, 0)
-
-    def step(
-        at: tf.Tensor, within: tf.Tensor, pixels: tf.Tensor, going: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Passes one sub-block, or one block's head."""
-        byte = data[at]
-        frame = tf.logical_and(~within, byte == _GIF_FRAME)
-        extension = tf.logical_and(~within, byte == _GIF_EXTENSION)
-        # Where `at` is no frame these are any bytes, and are not used.
-        safe = tf.minimum(at, length - 11)
-        area = _area(little_endian(safe + 7), little_endian(safe + 5))
-        frame_head = 11 + colours(data[safe + 9])
-        head = tf.where(frame, frame_head, tf.where(extension, 2, 0))
-        going = tf.logical_or(within, tf.logical_or(frame, extension))
-        at += tf.where(within, byte + 1, head)
-        pixels += tf.where(frame, area, 0)
-        within = tf.where(within, byte != 0, tf.logical_or(frame, extension))
-        return at, within, pixels, going
-
-    first = 13 + colours(data[10])
-    zero = tf.constant(0, tf.int64)
-    _, _, pixels, _ = tf.while_loop(
-        lambda at, within, pixels, going: tf.logical_and(going, at < length - 11),
-        step,
-        (first, tf.constant(False), zero, tf.constant(True)),
+    last = length - _GIF_FRAME_HEAD
+    start = (
+        13 + _colour_table(data[10]),
+        tf.constant(False),
+        tf.constant(True),
+        tf.constant(0, tf.int64),
     )
-    return tf.maximum(pixels, _area(little_endian(8), little_endian(6)))
+    *_, pixels = tf.while_loop(
+        lambda at, within, going, pixels: tf.logical_and(going, at < last),
+        lambda at, within, going, pixels: _pass_gif_block(data, at, within, pixels),
+        start,
+    )
+    return tf.maximum(pixels, _area_at(data, 6))
+
+
+def _pass_gif_block(
+    data: tf.Tensor, at: tf.Tensor, within: tf.Tensor, pixels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Passes one sub-block, or the head of one block.
+
+    Args:
+      data: int32 [n], the file's bytes.
+      at: where the sub-block or block begins.
+      within: whether it is a sub-block.
+      pixels: of the frames so far.
+
+    Returns:
+      The same for the next one, and before `pixels` whether there is a next one.
+    """
+    byte = data[at]
+    is_frame = tf.logical_and(~within, byte == _GIF_FRAME)
+    is_extension = tf.logical_and(~within, byte == _GIF_EXTENSION)
+    frame_head = _GIF_FRAME_HEAD + _colour_table(data[at + 9])
+    head = tf.where(is_frame, frame_head, 2)
+    at_next = at + tf.where(within, byte + 1, head)
+    # Where there is no frame its area is made of any bytes, and is not used.
+    pixels += tf.where(is_frame, _area_at(data, at + 5), 0)
+    opens = tf.logical_or(is_frame, is_extension)
+    going = tf.logical_or(within, opens)
+    return at_next, tf.where(within, byte != 0, opens), going, pixels
+
+
+def _colour_table(flags: tf.Tensor) -> tf.Tensor:
+    """Bytes of the colour table that a GIF's flags announce."""
+    size = 3 * tf.bitwise.left_shift(2, tf.bitwise.bitwise_and(flags, 7))
+    return tf.where(flags >= 128, size, 0)
+
+
+def _area_at(data: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:
+    """Width times height, two little-endian bytes each."""
+    width = data[at] + 256 * data[at + 1]
+    return _area(data[at + 2] + 256 * data[at + 3], width)
 
 
 def _bytes(contents: tf.Tensor, count: int) -> tf.Tensor:

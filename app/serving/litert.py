@@ -10,7 +10,7 @@ import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -76,12 +76,7 @@ def convert(
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=[contract.raw_signature]
         )
-        if quantize != "none":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if quantize == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        elif quantize == "int8":
-            converter.representative_dataset = lambda: _samples(dataset, contract)
+        _set_quantization(converter, quantize, lambda: _samples(dataset, contract))
         try:
             with _quiet():
                 converted: bytes = converter.convert()
@@ -91,6 +86,17 @@ def convert(
                 f" ({str(error).strip().splitlines()[0][:200]}); leave litert out"
             ) from error
     return converted
+
+
+def _set_quantization(
+    converter: Any, quantize: str, samples: Callable[[], Iterator[Any]]
+) -> None:
+    if quantize != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    elif quantize == "int8":
+        converter.representative_dataset = samples
 
 
 def validation_answers(

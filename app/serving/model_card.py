@@ -47,8 +47,8 @@ def _inputs(content: dict[str, Any]) -> Iterator[str]:
         yield f"- `{name}`: {given} → {answered}"
     if "litert" in content["formats"]:
         yield (
-            "- `model.tflite` has the last signature's decoded inputs only: LiteRT"
-            " cannot decode images, so the caller decodes and resizes."
+            "- `model.tflite` takes decoded inputs only, as LiteRT has no operations"
+            " that decode images: who calls it decodes and resizes."
         )
     classes = content["features"]["classes"]
     if classes:
@@ -74,7 +74,7 @@ def _results(content: dict[str, Any]) -> Iterator[str]:
         figures = ", ".join(
             f"{key} {value:.4f}"
             for key, value in metrics.items()
-            if isinstance(value, float)
+            if isinstance(value, float) and key != "epoch"
         )
         interval = metrics.get("accuracy_95")
         if interval:

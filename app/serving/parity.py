@@ -75,16 +75,12 @@ def measure(
     """
     tolerance = TOLERANCES[precision]
     (name,) = {"probabilities", "value"} & set(golden.answers)
-    expected, found = golden.answers[name], answers.get(name)
-    if found is None or found.shape != expected.shape:
-        shape = None if found is None else found.shape
-        reason = f"{name} of shape {shape} instead of {expected.shape}"
+    expected, found = golden.answers[name], answers[name]
+    if found.shape != expected.shape:
+        reason = f"{name} of shape {found.shape} instead of {expected.shape}"
         return Parity(runtime, precision, np.inf, golden.names[0], reason)
-    differences = np.abs(found.astype(np.float64) - expected)
-    if name == "value":
-        differences /= np.maximum(np.abs(expected), std or 1.0)
-    rows = differences.reshape(len(golden.names), -1).max(1)
-    rows = np.where(np.isnan(rows), np.inf, rows)
+    scale = np.maximum(np.abs(expected), std or 1.0) if name == "value" else 1.0
+    rows = _largest(np.abs(found.astype(np.float64) - expected) / scale)
     reason = name
     if name == "probabilities":
         wrong = _mislabelled(answers, classes, tolerance)
@@ -108,6 +104,12 @@ def require(parities: Sequence[Parity]) -> None:
                 f" {parity.reason}; at most {parity.tolerance:g} is allowed for"
                 f" {parity.precision}"
             )
+
+
+def _largest(differences: np.ndarray) -> np.ndarray:
+    """The largest of each row [n, …]: float64 [n]; infinite where one is no number."""
+    rows = differences.reshape(len(differences), -1).max(1)
+    return np.where(np.isnan(rows), np.inf, rows)
 
 
 def _mislabelled(

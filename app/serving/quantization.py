@@ -1,5 +1,6 @@
 """What quantization costs on the validation split, and whether that is too much."""
 
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ def measure(
     subject: Subject,
     options: ExportOptions,
     contract: Contract,
-    model: bytes,
+    version: pathlib.Path,
     found: Predictions | None,
 ) -> dict[str, Any] | None:
     """The validation metric before and after, or None without quantization.
@@ -25,7 +26,7 @@ def measure(
       subject: what is exported.
       options: how.
       contract: of the export.
-      model: the quantized LiteRT model.
+      version: the folder with the quantized LiteRT model.
       found: what the model itself said of the validation split.
 
     Raises:
@@ -34,24 +35,19 @@ def measure(
     if options.quantize == "none":
         return None
     assert found is not None  # --quantize asks for it
+    model = (version / litert.FILE_NAME).read_bytes()
     answers = litert.validation_answers(model, subject.dataset, contract)
     if contract.features.task == "classification":
-        metric = "accuracy"
+        metric, sign = "accuracy", 1
         before = _accuracy(found.outputs.argmax(1), found.labels)
         after = _accuracy(answers["class_id"], found.labels)
-        loss = before - after
     else:
-        metric = "mean absolute error, in standard deviations"
+        metric, sign = "mean absolute error, in standard deviations", -1
         std = np.array(subject.network.outputs.std or 1.0)
         before = _error(found.outputs, found.labels, std)
         after = _error(answers["value"], found.labels, std)
-        loss = after - before
-    if loss > options.max_accuracy_loss:
-        raise ExportRefused(
-            f"nothing is published: --quantize={options.quantize} takes the validation"
-            f" {metric} from {before:.4f} to {after:.4f}, more than"
-            f" --max_accuracy_loss={options.max_accuracy_loss:g} allows"
-        )
+    loss = sign * (before - after)
+    _require(loss, options, f"{metric} from {before:.4f} to {after:.4f}")
     return {
         "kind": options.quantize,
         "metric": metric,
@@ -59,6 +55,15 @@ def measure(
         "after": after,
         "loss": loss,
     }
+
+
+def _require(loss: float, options: ExportOptions, change: str) -> None:
+    if loss > options.max_accuracy_loss:
+        raise ExportRefused(
+            f"nothing is published: --quantize={options.quantize} takes the validation"
+            f" {change}, more than"
+            f" --max_accuracy_loss={options.max_accuracy_loss:g} allows"
+        )
 
 
 def _accuracy(class_id: np.ndarray, labels: np.ndarray) -> float:

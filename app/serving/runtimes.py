@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,20 +37,18 @@ class Answered:
 
 def in_fresh_interpreter(
     runtime: str,
-    exports: Sequence[pathlib.Path],
-    contract: Contract,
+    exports: Sequence[tuple[pathlib.Path, Contract]],
     work: pathlib.Path,
     seconds: float = 0.0,
 ) -> list[Answered]:
-    """Answers of exports of one contract's shape, each in the order of its inputs.
+    """Answers of exports, each in the order of its golden inputs.
 
     The interpreter is isolated (`python -I`): neither the working directory nor
     PYTHONPATH is on its path, and Atelier's rooms are refused to it.
 
     Args:
       runtime: `saved_model` or `litert`.
-      exports: version folders with golden inputs in them.
-      contract: names the raw signature.
+      exports: version folders with golden inputs in them, and their contracts.
       work: a folder for what the processes exchange.
       seconds: how long to measure each latency; 0 for not at all.
 
@@ -58,14 +57,8 @@ def in_fresh_interpreter(
     """
     outputs = [work / f"{runtime}-{i}.npz" for i in range(len(exports))]
     jobs = [
-        {
-            "export": str(export.absolute()),
-            "examples_input": contract.raw_input.name,
-            "raw_signature": contract.raw_signature,
-            "output": str(output.absolute()),
-            "seconds": seconds,
-        }
-        for export, output in zip(exports, outputs, strict=True)
+        _job(export, contract, output, seconds)
+        for (export, contract), output in zip(exports, outputs, strict=True)
     ]
     asked = work / f"{runtime}.json"
     asked.write_text(json.dumps(jobs))
@@ -73,9 +66,19 @@ def in_fresh_interpreter(
     return [_read(output) for output in outputs]
 
 
-def reloaded_keras(
-    path: pathlib.Path, golden: Golden, contract: Contract
-) -> dict[str, dict[str, np.ndarray]]:
+def _job(
+    export: pathlib.Path, contract: Contract, output: pathlib.Path, seconds: float
+) -> dict[str, Any]:
+    return {
+        "export": str(export.absolute()),
+        "examples_input": contract.raw_input.name,
+        "raw_signature": contract.raw_signature,
+        "output": str(output.absolute()),
+        "seconds": seconds,
+    }
+
+
+def reloaded_keras(path: pathlib.Path, golden: Golden, contract: Contract) -> Answered:
     """Answers of a `.keras` file: loaded in safe mode, so that no code in it runs.
 
     Raises:
@@ -89,7 +92,7 @@ def reloaded_keras(
             " your own need @keras.saving.register_keras_serializable and get_config"
         ) from error
     answers = training_answers(model, golden.examples, contract)
-    return {contract.raw_signature: answers}
+    return Answered({contract.raw_signature: answers}, latency={})
 
 
 def _run(runtime: str, jobs: pathlib.Path, work: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Keras' optimizers by name, with clipping, weight decay and averaged weights."""
+"""Keras' optimizers by name, with weight decay and averaged weights."""
 
 from typing import Any
 
@@ -28,7 +28,6 @@ def build(
     """
     optimizer = optimizer_class(config.optimizer)(
         learning_rate=schedules.build(config, steps_per_epoch, total_steps),
-        global_clipnorm=config.clip_norm,
         use_ema=config.ema is not None,
         ema_momentum=0.99 if config.ema is None else config.ema,
         **_own_arguments(config),

@@ -128,6 +128,38 @@ class Evaluate:
             progress.stopped_early = progress.evaluations_since_best >= self._patience
 
 
+class LogNorms:
+    """Logs the norms of weights and gradients by variable.
+
+    Args:
+      boundaries: where it is due.
+      norms: gives them at a step, by tag.
+      listener: told the step and the norms.
+    """
+
+    def __init__(
+        self,
+        *,
+        boundaries: Boundaries,
+        norms: Callable[[int], Line],
+        listener: Callable[[int, Line], None],
+    ) -> None:
+        self._boundaries = boundaries
+        self._norms = norms
+        self._listener = listener
+
+    def next_after(self, step: int) -> int:
+        """The next step at which it is due."""
+        return self._boundaries.next_after(step)
+
+    def act(self, state: TrainState, speed: Speed) -> None:
+        """Logs, if it is due; again at the step that a run resumes from."""
+        del speed
+        step = state.progress.step
+        if self._boundaries.is_due(step):
+            self._listener(step, self._norms(step))
+
+
 class Checkpoint:
     """Saves the state at its boundaries, at a new best and at the end.
 

@@ -34,13 +34,15 @@ class Network:
     Attributes:
       model: built.
       outputs: what the model gives.
-      loss: loss of each example.
+      loss: loss of each example, as it is minimised.
+      evaluation_loss: the same without label smoothing, which is no error.
       metrics: sums over examples, and what follows from them.
     """
 
     model: keras.Model
     outputs: Outputs
     loss: losses.PerExampleLoss
+    evaluation_loss: losses.PerExampleLoss
     metrics: metrics.Metrics
 
 
@@ -163,7 +165,9 @@ def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Networ
             config.model.model, config.model.model_args, inputs, outputs
         )
         loss = losses.per_example_loss(config.loss, outputs)
-    return Network(model, outputs, loss, metrics.metrics_for(outputs))
+        plain = dataclasses.replace(config.loss, label_smoothing=0.0)
+        plain_loss = losses.per_example_loss(plain, outputs)
+    return Network(model, outputs, loss, plain_loss, metrics.metrics_for(outputs))
 
 
 def load_network(folder: RunFolder, checkpoint: str) -> tuple[Network, int]:

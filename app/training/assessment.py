@@ -101,7 +101,7 @@ def _assess(
 def _metrics(network: assembly.Network, found: Predictions) -> dict[str, Any]:
     """The metrics of all predictions, accuracy with its 95 % interval."""
     labels, outputs = tf.constant(found.labels), tf.constant(found.outputs)
-    losses = network.loss(labels, outputs)
+    losses = network.evaluation_loss(labels, outputs)
     sums = network.metrics.sums(labels, outputs, losses, tf.ones_like(losses))
     values = {name: float(value) for name, value in sums.items()}
     metrics: dict[str, Any] = dict(network.metrics.results(values))

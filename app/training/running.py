@@ -20,12 +20,12 @@ from app.errors import EXIT_DONE, Interrupted, TrainingFailed
 from app.experiment import RunFolder, Start, decide_start
 from app.reporting import summary
 from app.training import assembly, checkpoints, nonfinite
-from app.training.actions import Checkpoint, Evaluate
+from app.training.actions import Checkpoint, Evaluate, LogNorms
 from app.training.boundaries import Boundaries, step_of_epoch
 from app.training.config import Interval
 from app.training.evaluation import Evaluator
 from app.training.journal import Journal
-from app.training.loop import Loop
+from app.training.loop import Action, Loop
 from app.training.results import Results, better_by
 from app.training.signals import PauseRequest
 from app.training.state import TrainState, weights_sha256
@@ -219,7 +219,7 @@ class Run:
         return Loop(
             trainer=self._trainer,
             state=self._state,
-            actions=(self._evaluate(journal.evaluated), checkpoint),
+            actions=self._actions(journal, checkpoint),
             batch_size=self._config.data.batch_size,
             last_step=self._parts.last_step,
             pause=self._pause,
@@ -229,13 +229,27 @@ class Run:
             on_nonfinite=self._fail,
         )
 
+    def _actions(self, journal: Journal, checkpoint: Checkpoint) -> tuple[Action, ...]:
+        """What is done at boundaries, in this order."""
+        actions: list[Action] = [self._evaluate(journal.evaluated)]
+        if self._config.training.log_norms:
+            every = str(self._config.training.evaluate_every)
+            actions.append(
+                LogNorms(
+                    boundaries=self._boundaries(every),
+                    norms=self._trainer.norms,
+                    listener=journal.norms,
+                )
+            )
+        return (*actions, checkpoint)
+
     def _evaluate(self, listener: Callable[[dict[str, float]], None]) -> Evaluate:
         parts, training = self._parts, self._config.training
         batch_size = self._config.data.batch_size
         evaluator = Evaluator(
             strategy=parts.strategy,
             model=parts.network.model,
-            loss=parts.network.loss,
+            loss=parts.network.evaluation_loss,
             metrics=parts.network.metrics,
             batches=parts.dataset.evaluation("validation", batch_size),
             examples=parts.dataset.split_sizes["validation"],

@@ -73,12 +73,19 @@ class Trainer:
         self._replicas = strategy.num_replicas_in_sync
         self._iterator: Any = None
         self._segment = tf.function(self._segment_loop)
+        self._gradients = tf.function(self._gradient_function)
         _leave_reduction_to_the_step(optimizer)
 
     def start_at(self, step: int) -> None:
-        """Positions the feed: the next segment starts at `step`."""
+        """Positions the feed: the next segment starts at `step`.
+
+        Raises:
+          UserError: the compiled step draws from a state that cannot be saved.
+        """
         if not self._feed.resident:
             self._iterator = iter(self._distributed_batches(step))
+        if not tf.config.functions_run_eagerly():
+            randomness.refuse_stateful_draws(self._compiled().graph)
 
     def run(self, first: int, last: int, sums: np.ndarray) -> StepResult:
         """Trains the steps `first` to `last - 1`, or up to one that is not finite.
@@ -116,19 +123,42 @@ class Trainer:
         """How often the segment was compiled: once, unless something retraces it."""
         return int(self._segment.experimental_get_tracing_count())
 
-    def check_draws(self) -> None:
-        """Refuses a model whose draws cannot be repeated.
+    def norms(self, step: int) -> dict[str, float]:
+        """Norms of weights, and of their gradients on the batch of `step`, by variable.
 
-        Raises:
-          UserError: the compiled step holds a stateful random operation.
+        What the forward pass changes beside the weights, such as moving averages, is
+        put back: looking must not alter the run.
         """
-        concrete = self._segment.get_concrete_function(
+        moving = self._model.non_trainable_variables
+        before = [variable.numpy() for variable in moving]
+        gradients = self._gradients(self.batch_of(step), tf.constant(step, tf.int64))
+        for variable, value in zip(moving, before, strict=True):
+            variable.assign(value)
+        found: dict[str, float] = {}
+        for variable, gradient in zip(
+            self._model.trainable_variables, gradients, strict=True
+        ):
+            found[f"norms/weights/{variable.path}"] = float(tf.norm(variable))
+            found[f"norms/gradients/{variable.path}"] = float(tf.norm(gradient))
+        return found
+
+    def _gradient_function(self, batch: Batch, step: tf.Tensor) -> list[tf.Tensor]:
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            with randomness.keyed_draws(self._seed, step):
+                predictions = self._model(batch.inputs, training=True)
+            losses = self._loss(batch.labels, predictions)
+            loss = self._objective(losses, batch.weights)
+        return tape.gradient(loss, variables, unconnected_gradients="zero")
+
+    def _compiled(self) -> Any:
+        """The segment as a concrete function; the calls that follow reuse it."""
+        return self._segment.get_concrete_function(
             self._iterator,
             tf.TensorSpec([], tf.int64),
             tf.TensorSpec([], tf.int64),
             tf.TensorSpec([len(self._metrics.names)], tf.float64),
         )
-        randomness.refuse_stateful_draws(concrete.graph)
 
     def _segment_loop(
         self, iterator: Any, first: tf.Tensor, last: tf.Tensor, sums: tf.Tensor

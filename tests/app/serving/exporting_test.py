@@ -1,0 +1,233 @@
+"""An export answers as training did, or is not published."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from app.errors import ExportRefused, UserError
+from app.serving import (
+    exporting,
+    manifest,
+    runtimes,
+    saved_model_runner,
+    signatures,
+)
+from app.serving.config import ExportOptions, PredictorConfig
+from tests.app.serving import subjects
+
+
+def run_in_this_process():
+    """The gate's runner without the seconds that a fresh TensorFlow takes to start."""
+
+    def run(runtime: str, jobs: pathlib.Path, work: pathlib.Path) -> None:
+        for job in json.loads(jobs.read_text()):
+            saved_model_runner.run(job | {"seconds": 0})
+
+    return mock.patch.object(runtimes, "_run", run)
+
+
+class ExportTest(tf.test.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.version = subjects.export()
+        self.content = json.loads((self.version / "export.json").read_text())
+
+    def test_every_runtime_answered_alike(self) -> None:
+        parity = self.content["parity"]
+        self.assertCountEqual(
+            parity,
+            [
+                "keras pixels",
+                "saved_model pixels",
+                "saved_model serving_default",
+                "litert pixels",
+            ],
+        )
+        for runtime, found in parity.items():
+            self.assertLessEqual(found["largest_difference"], 1e-5, runtime)
+
+    def test_the_manifest_names_what_it_is_made_of(self) -> None:
+        content = self.content
+        splits = json.loads((subjects.run() / "dataset.json").read_text())["splits"]
+        self.assertEqual(content["dataset"]["splits"], splits)
+        self.assertEqual(content["flags"]["model"], "cnn")
+        self.assertEqual(content["checkpoint"], {"name": "best", "step": 1})
+        self.assertIsNone(content["test"])
+        self.assertGreater(content["calibration"]["temperature"], 0)
+        latency = content["latency"]["saved_model serving_default"]["batch_32"]
+        self.assertGreaterEqual(latency["p99_ms"], latency["p50_ms"])
+        files = set(content["files"])
+        self.assertContainsSubset(
+            {
+                "saved_model.pb",
+                "assets/labels.txt",
+                "assets.extra/tf_serving_warmup_requests",
+                "model.keras",
+                "model.tflite",
+                "golden/cmyk.jpg",
+                "golden/golden.npz",
+                "request.json",
+                "MODEL_CARD.md",
+            },
+            files,
+        )
+        card = (self.version / "MODEL_CARD.md").read_text()
+        self.assertIn("`image_bytes` string [None]", card)
+        self.assertIn("test: not evaluated", card)
+
+    def test_signatures_are_as_promised(self) -> None:
+        loaded = tf.saved_model.load(str(self.version)).signatures
+        self.assertCountEqual(loaded, self.content["signatures"])
+        for name, promised in self.content["signatures"].items():
+            _, inputs = loaded[name].structured_input_signature
+            outputs = loaded[name].structured_outputs
+            for given, found in ((inputs, "inputs"), (outputs, "outputs")):
+                described = {
+                    key: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+                    for key, spec in given.items()
+                }
+                self.assertEqual(described, promised[found])
+
+    def test_nothing_else_is_left_in_the_run(self) -> None:
+        names = [entry.name for entry in subjects.run().iterdir()]
+        self.assertFalse([name for name in names if name.startswith(".export-")])
+
+
+class GateTest(tf.test.TestCase):
+    """Negative controls: the gate sees what it is there to see."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.run_dir = pathlib.Path(self.get_temp_dir(), "run")
+        ignored = shutil.ignore_patterns("export")
+        shutil.copytree(subjects.run(), self.run_dir, ignore=ignored)
+
+    def refused(self, *options: str) -> str:
+        with self.assertRaises(ExportRefused) as caught:
+            exporting.export(subjects.export_config(self.run_dir, *options))
+        self.assertFalse((self.run_dir / "export").exists())
+        return str(caught.exception)
+
+    def test_one_constant_of_the_preprocessing_altered(self) -> None:
+        def altered(examples: tf.Tensor) -> tf.Tensor:
+            return tf.cast(examples, tf.float32) + 1.0
+
+        with mock.patch.object(signatures, "as_inputs", altered):
+            message = self.refused("--format=saved_model")
+            self.assertRegex(message, r"saved_model \w+ differs .* on \S+ by 0\.\d+")
+            self.assertIn("litert pixels differs", self.refused("--format=litert"))
+
+    def test_another_way_of_resizing(self) -> None:
+        def decode(image_bytes: tf.Tensor, contract: signatures.Contract) -> tf.Tensor:
+            height, width, channels = contract.example_shape
+
+            def one(contents: tf.Tensor) -> tf.Tensor:
+                image = tf.io.decode_image(contents, channels, expand_animations=False)
+                image = tf.image.resize(image, (height, width), antialias=False)
+                return tf.cast(image, tf.uint8)
+
+            spec = tf.TensorSpec((height, width, channels), tf.uint8)
+            return tf.map_fn(one, image_bytes, fn_output_signature=spec)
+
+        with mock.patch.object(signatures, "decode", decode), run_in_this_process():
+            message = self.refused("--format=saved_model")
+        self.assertIn("saved_model serving_default differs", message)
+
+    def test_labels_in_another_order(self) -> None:
+        def write_labels(path: pathlib.Path, classes: tuple[str, ...]) -> None:
+            path.write_text("".join(f"{name}\n" for name in reversed(classes)))
+
+        altered = mock.patch.object(signatures, "write_labels", write_labels)
+        with altered, run_in_this_process():
+            self.assertIn("class_id or label", self.refused("--format=saved_model"))
+
+
+class QuantizationTest(tf.test.TestCase):
+    def test_the_change_is_reported(self) -> None:
+        for kind in ("float16", "int8"):
+            content, _ = self.build(f"--quantize={kind}", "--max_accuracy_loss=1")
+            quantized = content["quantization"]
+            self.assertEqual(quantized["kind"], kind)
+            self.assertNear(
+                quantized["loss"], quantized["before"] - quantized["after"], 1e-9
+            )
+            self.assertEqual(content["parity"]["litert pixels"]["precision"], kind)
+
+    def test_too_much_is_refused(self) -> None:
+        wrong = {"class_id": np.full(6, 1), "probabilities": np.zeros((6, 2))}
+        with mock.patch.object(
+            exporting.quantization.litert, "validation_answers", lambda *_: wrong
+        ):
+            with self.assertRaisesRegex(ExportRefused, "validation accuracy from"):
+                self.build("--quantize=int8", "--max_accuracy_loss=0", right=0)
+
+    def build(self, *options: str, right: int | None = None):
+        work = pathlib.Path(tempfile.mkdtemp(dir=self.get_temp_dir()))
+        run_dir = subjects.run()
+        config = subjects.export_config(run_dir, "--format=litert", *options)
+        subject = exporting.open_subject(config)
+        if right is not None:
+            (bias,) = (w for w in subject.network.model.weights if w.shape == (2,))
+            bias.assign(1e3 * np.eye(2)[right])
+        return exporting.build(subject, config, work / "version", work), subject
+
+
+class VerificationTest(parameterized.TestCase, tf.test.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.version = pathlib.Path(self.get_temp_dir(), "1")
+        shutil.copytree(subjects.export(), self.version)
+
+    def test_an_export_as_it_was_made(self) -> None:
+        self.assertEqual(manifest.read_verified(self.version)["name"], "run")
+
+    def test_a_flipped_bit_is_named(self) -> None:
+        path = self.version / "variables" / "variables.data-00000-of-00001"
+        content = bytearray(path.read_bytes())
+        content[100] ^= 1
+        path.write_bytes(content)
+        with self.assertRaisesRegex(UserError, "variables.data.* has changed"):
+            manifest.read_verified(self.version)
+
+    def test_a_missing_file_is_named(self) -> None:
+        (self.version / "assets" / "labels.txt").unlink()
+        with self.assertRaisesRegex(UserError, "labels.txt is missing"):
+            manifest.read_verified(self.version)
+
+    def test_a_file_slipped_in_is_named(self) -> None:
+        (self.version / "saved_model.pbtxt").write_text("")
+        with self.assertRaisesRegex(UserError, "saved_model.pbtxt is not the export's"):
+            manifest.read_verified(self.version)
+
+    def test_another_folder(self) -> None:
+        with self.assertRaisesRegex(UserError, "expected a folder that `atelier expo"):
+            manifest.read_verified(subjects.run())
+
+
+class OptionsTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(
+        ({"format": "onnx"}, "--format=onnx: expected saved_model or litert"),
+        ({"format": ""}, "--format="),
+        ({"quantize": "int8"}, "--format=saved_model,litert"),
+        ({"max_accuracy_loss": -1.0}, "--max_accuracy_loss=-1.0"),
+        ({"max_pixels": 0}, "--max_pixels=0"),
+    )
+    def test_mistakes(self, values: dict, message: str) -> None:
+        with self.assertRaisesRegex(UserError, message):
+            ExportOptions(**values)
+
+    def test_one_of_run_and_export_predicts(self) -> None:
+        with self.assertRaisesRegex(UserError, "neither is given"):
+            PredictorConfig()
+        with self.assertRaisesRegex(UserError, "both are given"):
+            PredictorConfig(run_dir="a", export_dir="b")
+
+
+if __name__ == "__main__":
+    tf.test.main()

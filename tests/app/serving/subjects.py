@@ -1,0 +1,105 @@
+"""Runs to export, made without training: small real data, weights drawn at random."""
+
+import functools
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+
+from app import durable, flags
+from app.config import ExportConfig, TrainConfig
+from app.experiment import RunFolder
+from app.serving import exporting
+from app.serving.subject import Subject
+from app.training import assembly, checkpoints, state
+from pipelines.dataset import Dataset
+from pipelines.features import Features
+from pipelines.sources.arrays import ArraySource
+from pipelines.sources.base import Source
+from tests.pipelines import folders
+
+_temporary = tempfile.TemporaryDirectory()
+SEED = 7
+
+
+def source(task: str, shape: tuple[int, ...], examples: int = 60) -> Source:
+    """Noise with classes `a`, `b` and `ä c`, or two targets far from 0."""
+    random = np.random.default_rng(SEED)
+    if len(shape) == 3:
+        data = random.integers(0, 256, (examples, *shape), np.uint8)
+    else:
+        data = random.normal(3, 2, (examples, *shape)).astype(np.float32)
+    kind = "image" if len(shape) == 3 else "vector"
+    if task == "classification":
+        features = Features(kind, shape, task, ("a", "b", "ä c"))
+        return ArraySource("noise", features, data, np.arange(examples) % 3)
+    targets = random.normal((100, -5), (20, 2), (examples, 2)).astype(np.float32)
+    return ArraySource("noise", Features(kind, shape, task, targets=2), data, targets)
+
+
+def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Subject:
+    """A run that has never been trained.
+
+    Args:
+      run_dir: where it says that it lies.
+      given: its data, or None for what the flags name.
+      *arguments: flags of `atelier train`.
+    """
+    named = [f"--run_dir={run_dir}", "--batch_size=16", "--cache=memory", *arguments]
+    config = flags.parse(TrainConfig, named)
+    dataset = Dataset(given, config.data) if given else assembly.open_data(config)
+    description = assembly.describe_data(dataset)
+    assembly.set_numerics(config)
+    network = assembly.build_network(config, description)
+    disturb(network.model)
+    return Subject(config, RunFolder(run_dir), network, 1, dataset, description)
+
+
+def disturb(model: keras.Model) -> None:
+    """Moves all weights, so that statistics and scales that begin as 0 or 1 count."""
+    random = np.random.default_rng(SEED)
+    for weight in model.weights:
+        noise = random.uniform(0, 0.3, weight.shape).astype(np.float32)
+        weight.assign(weight + noise * random.choice((-1, 1), weight.shape).clip(-0.3))
+
+
+def write_run(made: Subject) -> None:
+    """Writes the folder of a run that stands at step 1."""
+    folder = made.folder
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write_config(made.config)
+    durable.write_json(folder.dataset, made.description)
+    weights = state.named("model", made.network.model.weights)
+    arrays = {name: weight.numpy() for name, weight in weights.items()}
+    snapshot = checkpoints.Snapshot(arrays, state.Progress(step=1))
+    checkpoints.save(folder.checkpoints, snapshot)
+
+
+def export_config(run_dir: pathlib.Path, *arguments: str) -> ExportConfig:
+    """What `atelier export` is told."""
+    return flags.parse(ExportConfig, [f"--run_dir={run_dir}", *arguments])
+
+
+@functools.cache
+def pictures() -> pathlib.Path:
+    """A folder of JPEG files of two classes, none of the model's size."""
+    folder = pathlib.Path(_temporary.name, "pictures")
+    return folders.write_classes(folder, per_class=30, suffix="jpg", size=(13, 17))
+
+
+@functools.cache
+def run() -> pathlib.Path:
+    """A run on `pictures`, a CNN on 8×8 pixels."""
+    path = pathlib.Path(_temporary.name, "run")
+    arguments = ("--model=cnn", "--model_args=depth=1,width=4", "--image_size=8")
+    write_run(subject(path, None, f"--dataset={pictures()}", *arguments))
+    return path
+
+
+@functools.cache
+def export() -> pathlib.Path:
+    """The first export of `run`, in both formats, calibrated."""
+    options = ("--format=saved_model,litert", "--calibrate", "--max_pixels=20000000")
+    exporting.export(export_config(run(), *options))
+    return run() / "export" / "1"

@@ -92,6 +92,28 @@ def build_optimizer(
     return optimizer
 
 
+def set_threads(config: TrainConfig) -> None:
+    """Fixes the threads of an operation; call it before TensorFlow's first one.
+
+    With another number a sum is split otherwise, and so rounded otherwise.
+
+    Raises:
+      UserError: TensorFlow was started with another number of them.
+    """
+    wanted = config.training.threads
+    if wanted is None or tf.config.threading.get_intra_op_parallelism_threads() == (
+        wanted
+    ):
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(wanted)
+    except RuntimeError:
+        raise UserError(
+            f"--threads={wanted}: TensorFlow was started with another number of threads"
+            " in this process; start another process"
+        ) from None
+
+
 def set_numerics(config: TrainConfig) -> None:
     """Fixes precision and the initial weights' seed; call it before building.
 

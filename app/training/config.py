@@ -178,6 +178,13 @@ class TrainingConfig:
             "choices": ("float32", "mixed_bfloat16", "mixed_float16"),
         },
     )
+    threads: int | None = dataclasses.field(
+        default=None,
+        metadata={
+            "help": "CPU threads of one operation. Weights repeat to the last bit with"
+            " the same number only; by default there is one for each core."
+        },
+    )
     seed: int = dataclasses.field(
         default=0, metadata={"help": "Of weights, order, augmentation and dropout."}
     )
@@ -209,6 +216,7 @@ class TrainingConfig:
         _require_positive("keep_checkpoints", self.keep_checkpoints)
         _require_positive("stop_after", self.stop_after)
         _require_positive("early_stopping", self.early_stopping)
+        _require_positive("threads", self.threads)
         Interval.parse("checkpoint_every", self.checkpoint_every)
         if not 0 <= self.seed < 2**31:
             raise UserError(f"--seed={self.seed}: expected 0 to {2**31 - 1}")

@@ -88,6 +88,7 @@ def build_parts(config: TrainConfig) -> Parts:
     Raises:
       UserError: flags or data are not fit.
     """
+    assembly.set_threads(config)
     strategy = make_strategy(config.distribution)
     assembly.set_numerics(config)
     require_divisible(config.data.batch_size, strategy)

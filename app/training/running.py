@@ -108,6 +108,21 @@ def build_parts(config: TrainConfig) -> Parts:
     return Parts(strategy, dataset, description, network, optimizer, feed, last_step)
 
 
+def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
+    """What runs the training steps of these parts."""
+    return Trainer(
+        strategy=parts.strategy,
+        model=parts.network.model,
+        optimizer=parts.optimizer,
+        loss=parts.network.loss,
+        metrics=parts.network.metrics,
+        feed=parts.feed,
+        batch_size=config.data.batch_size,
+        seed=config.training.seed,
+        clip_norm=config.optimizer.clip_norm,
+    )
+
+
 class Run:
     """One start of a run: from where the folder is to a pause or the end."""
 
@@ -123,17 +138,7 @@ class Run:
         self._writer = checkpoints.Writer(
             folder.checkpoints, config.training.keep_checkpoints
         )
-        self._trainer = Trainer(
-            strategy=parts.strategy,
-            model=parts.network.model,
-            optimizer=parts.optimizer,
-            loss=parts.network.loss,
-            metrics=parts.network.metrics,
-            feed=parts.feed,
-            batch_size=config.data.batch_size,
-            seed=config.training.seed,
-            clip_norm=config.optimizer.clip_norm,
-        )
+        self._trainer = make_trainer(config, parts)
 
     def go(self, changed: dict[str, list[Any]]) -> None:
         """Trains from where the folder is.

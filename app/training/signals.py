@@ -23,15 +23,20 @@ class PauseRequest:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Within it the signals are this request's, and afterwards whose they were."""
+        """Within it the signals are this request's, and afterwards whose they were.
+
+        Once a pause was asked for they stay with it: the process is about to end, and a
+        second signal must not turn its exit status into a signal's.
+        """
         before = {}
         for number in _SIGNALS:
             before[number] = signal.signal(number, self._receive)
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if self.signal is None:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def _receive(self, number: int, _: types.FrameType | None) -> None:
         self._count += 1

@@ -79,7 +79,7 @@ class KillTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(killed["state"], "finished")
 
     def kill_once(self, name, flags, kind, chance):
-        """Starts the run and kills it: in a save, an evaluation, at a step, anywhere."""
+        """Starts the run and kills it in a save, an evaluation, a step or anywhere."""
         run_dir = self.root / name
         marker = run_dir / ".evaluating"
         marker.unlink(missing_ok=True)

@@ -25,8 +25,9 @@ class PauseRequest:
     def installed(self) -> Iterator[None]:
         """Within it the signals are this request's, and afterwards whose they were.
 
-        Once a pause was asked for they stay with it: the process is about to end, and a
-        second signal must not turn its exit status into a signal's.
+        Once a pause was asked for they are ignored instead: what there is to save is
+        saved, and while Python takes itself down a second signal must not turn the exit
+        status into a signal's. Python keeps an ignored signal ignored to its very end.
         """
         before = {}
         for number in _SIGNALS:
@@ -34,9 +35,9 @@ class PauseRequest:
         try:
             yield
         finally:
-            if self.signal is None:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
+            for number, handler in before.items():
+                paused = self.signal is not None
+                signal.signal(number, signal.SIG_IGN if paused else handler)
 
     def _receive(self, number: int, _: types.FrameType | None) -> None:
         self._count += 1

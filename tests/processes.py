@@ -40,6 +40,7 @@ class Command:
         prepare: Callable[[], None] | None = None,
     ) -> None:
         self._log = log
+        log.unlink(missing_ok=True)
         self._process = _context.Process(
             target=_run, args=(list(arguments), str(log), prepare)
         )

@@ -6,6 +6,7 @@ Importing this module imports no TensorFlow, so that `--help` answers at once.
 import dataclasses
 
 from app.distribution.config import DistributionConfig
+from app.searching.config import AgentConfig
 from app.serving.config import ExportOptions, PredictorConfig
 from app.training.config import (
     EvaluationConfig,
@@ -16,6 +17,7 @@ from app.training.config import (
 )
 from models.config import LossConfig, ModelConfig, OptimizerConfig
 from pipelines.config import DataConfig
+from tuning.config import SearchConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,3 +58,18 @@ class ExportConfig:
     run: RunConfig
     weights: WeightsConfig
     export: ExportOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneConfig:
+    """What is searched, how, and all that is the same in every trial."""
+
+    run: RunConfig
+    search: SearchConfig
+    agent: AgentConfig
+    data: DataConfig
+    model: ModelConfig
+    loss: LossConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+    distribution: DistributionConfig

@@ -16,6 +16,7 @@ from absl import flags
 from app.errors import UserError
 from models.errors import ModelError
 from pipelines.errors import DataError
+from tuning.errors import SearchError
 
 Config = TypeVar("Config")
 
@@ -24,7 +25,10 @@ _DEFINITIONS = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     bool: flags.DEFINE_boolean,
+    # A flag that may be given several times.
+    tuple: flags.DEFINE_multi_string,
 }
+_KIND_NAMES: dict[type, str] = {tuple: "str, again and again"}
 
 
 def groups(config_class: type) -> Iterator[tuple[str, type]]:
@@ -39,7 +43,7 @@ def value_type(group: type, field: dataclasses.Field[Any]) -> type:
     hint = typing.get_type_hints(group)[field.name]
     if isinstance(hint, types.UnionType):
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
-    return typing.cast(type, hint)
+    return typing.cast(type, typing.get_origin(hint) or hint)
 
 
 def declare(config_class: type) -> flags.FlagValues:
@@ -98,13 +102,21 @@ def from_values(config_class: type[Config], values: dict[str, Any]) -> Config:
         return config_class(
             **{
                 attribute: group(
-                    **{f.name: values[f.name] for f in dataclasses.fields(group)}
+                    **{
+                        f.name: _frozen(values[f.name])
+                        for f in dataclasses.fields(group)
+                    }
                 )
                 for attribute, group in groups(config_class)
             }
         )
-    except (ModelError, DataError) as error:
+    except (ModelError, DataError, SearchError) as error:
         raise UserError(str(error)) from error
+
+
+def _frozen(value: Any) -> Any:
+    """absl's list of a flag given several times, as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def to_values(config: Any) -> dict[str, Any]:
@@ -129,9 +141,10 @@ def resumable_names(config_class: type) -> set[str]:
 def to_text(config: Any, leave_out: Collection[str] = ()) -> str:
     """The flagfile that gives `config` again: a line for each flag that is set."""
     return "".join(
-        f"{argument_of(name, value)}\n"
+        f"{argument_of(name, part)}\n"
         for name, value in to_values(config).items()
         if value is not None and name not in leave_out
+        for part in (value if isinstance(value, tuple) else (value,))
     )
 
 
@@ -156,7 +169,7 @@ def _help_lines(group: type) -> Iterator[str]:
     for field in dataclasses.fields(group):
         kind = value_type(group, field)
         choices = field.metadata.get("choices")
-        hint = "|".join(choices) if choices else kind.__name__
+        hint = "|".join(choices) if choices else _KIND_NAMES.get(kind, kind.__name__)
         name = f"--[no]{field.name}" if kind is bool else f"--{field.name}={hint}"
         default = "" if field.default is None else f" (default: {field.default!r})"
         yield f"  {name}"

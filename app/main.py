@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "evaluates a run on its validation or test split",
     "predict": "classifies files with a run or an export, to CSV",
     "export": "publishes a run as a SavedModel, for LiteRT, or both",
+    "tune": "searches hyperparameters; each trial is a run folder",
 }
 _HELP = ("--help", "-help", "-h", "help", "--helpfull", "--helpshort")
 

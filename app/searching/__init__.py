@@ -1,0 +1,1 @@
+"""Runs the trials of a search as processes: read command.py first, then agent.py."""

@@ -1,0 +1,150 @@
+"""`atelier tune`, from its flags to the winner: begins a search, or goes on with it."""
+
+import contextlib
+import pathlib
+import sys
+
+from app import durable
+from app.config import TuneConfig
+from app.errors import EXIT_DONE, EXIT_USER_MISTAKE, TrainingFailed, UserError
+from app.searching import checks, reports
+from app.searching.agent import Agent
+from app.searching.folder import Presence, SearchFolder, StateFile
+from app.searching.processes import Starter, available_cores
+from tuning import objective as objectives
+from tuning import oracles
+from tuning.errors import SearchError
+from tuning.objective import Objective
+from tuning.search import Search
+from tuning.space import Space
+
+_VERSION = 1
+
+
+def tune(config: TuneConfig) -> int:
+    """Searches until there is nothing left to do.
+
+    Raises:
+      UserError: the flags, the space or the folder are not fit; nothing was started.
+      Interrupted: paused; the same command goes on.
+      TrainingFailed: too many trials in a row have failed.
+    """
+    assert config.run.run_dir is not None  # RunConfig refuses a missing one
+    folder = SearchFolder(pathlib.Path(config.run.run_dir).resolve())
+    folder.require_fit()
+    space = checks.read_space(config)
+    if folder.state.exists():
+        folder.require_same(config)
+    starter = Starter(config.agent)
+    with contextlib.closing(Presence(folder)) as presence:
+        search, objective, threads = _open(config, folder, space, starter)
+        report = reports.Screen(search, objective, config)
+        report.begin(folder.path)
+        agent = Agent(
+            config=config,
+            folder=folder,
+            search=search,
+            objective=objective,
+            presence=presence,
+            starter=starter,
+            threads=threads,
+            tell=report.tell,
+        )
+        try:
+            agent.work()
+        finally:
+            reports.write_all(folder, search, objective, config, space, threads)
+    ended = search.ended()
+    if ended not in ("done", None):
+        raise TrainingFailed(
+            f"{ended}; see {folder.table} and {folder.path / 'logs'}, and give the same"
+            " command to go on"
+        )
+    report.finish(folder)
+    return EXIT_DONE
+
+
+def _open(
+    config: TuneConfig, folder: SearchFolder, space: Space, starter: Starter
+) -> tuple[Search, Objective, int]:
+    """The search in the folder, begun if there is none; its objective and threads."""
+    store = StateFile(folder)
+    with folder.locked():
+        # Another machine may have begun it meanwhile.
+        begun = folder.state.exists()
+        if begun:
+            folder.require_same(config)
+            state = store.read()
+            objective = Objective(**state["objective"])
+        else:
+            objective = _rehearse(config, folder, space, starter)
+        search = _make(config, store, space, objective)
+        if not begun:
+            own = config.training.threads or max(
+                1, len(available_cores()) // config.agent.workers
+            )
+            state = search.new_state() | {
+                "version": _VERSION,
+                "objective": {"tag": objective.tag, "direction": objective.direction},
+                "threads": own,
+            }
+            folder.write_config(config)
+            durable.write_json(folder.state, state)
+        elif state["ended"]:
+            # Given again, perhaps with more trials: what ended it may be over.
+            durable.write_json(folder.state, state | {"ended": None, "failures": 0})
+    return search, objective, state["threads"]
+
+
+def _make(
+    config: TuneConfig, store: StateFile, space: Space, objective: Objective
+) -> Search:
+    try:
+        oracle = oracles.build(
+            config.search,
+            space,
+            objective,
+            epochs=config.training.epochs,
+            seed=config.training.seed,
+        )
+    except SearchError as error:
+        raise UserError(str(error)) from error
+    return Search(
+        store,
+        oracle,
+        space,
+        objective,
+        max_failures=config.search.max_failures,
+        confirm=config.search.confirm,
+        finalists=config.search.finalists,
+    )
+
+
+def _rehearse(
+    config: TuneConfig, folder: SearchFolder, space: Space, starter: Starter
+) -> Objective:
+    """Tries the first valid combination on the data, and reads `--objective`.
+
+    Raises:
+      UserError: the data is not there, the model does not fit it, or the objective is
+        no metric of it.
+    """
+    log, answer = folder.log("rehearsal"), folder.path / "logs" / "tags.json"
+    log.unlink(missing_ok=True)
+    arguments = checks.first_arguments(config, space)
+    status = starter.rehearse(arguments, log, answer)
+    if status != EXIT_DONE:
+        said = log.read_text().strip().splitlines() if log.exists() else []
+        if status == EXIT_USER_MISTAKE and said:
+            raise UserError(said[-1].removeprefix("atelier: "))
+        sys.stderr.write("\n".join(said[-20:]) + "\n")
+        raise TrainingFailed(
+            f"the first configuration could not be built (exit status {status}): see"
+            f" {log}"
+        )
+    try:
+        return objectives.parse(config.search.objective, durable.read_json(answer))
+    except SearchError as error:
+        raise UserError(str(error)) from error
+    finally:
+        answer.unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""Trials as processes of this machine: started, waited for, paused; cores divided."""
+
+import glob
+import multiprocessing
+import multiprocessing.connection
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.searching import trial
+from app.searching.config import AgentConfig
+
+Process = multiprocessing.process.BaseProcess
+
+
+class Starter:
+    """Starts trials, each in a process of its own.
+
+    Warm, they are forked from one that has imported TensorFlow (Python's forkserver): a
+    trial does not pay for the import, and still has a memory and a TensorFlow runtime
+    of its own, which end with it.
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        warm = config.warm and sys.platform == "linux"
+        self._context: Any = multiprocessing.get_context(
+            "forkserver" if warm else "spawn"
+        )
+        if warm:
+            self._context.set_forkserver_preload(list(trial.PRELOADED))
+        self._memory_gb = config.trial_memory
+        self._cores = shares(available_cores(), config.workers)
+        self._gpus = shares(available_gpus(), config.workers)
+
+    def start(self, slot: int, arguments: Sequence[str], log: pathlib.Path) -> Process:
+        """Starts `atelier train` on the share of a slot."""
+        cores, gpus = self._cores[slot], self._gpus[slot]
+        visible = ",".join(gpus) if gpus else None
+        return self._started(
+            trial.train, (list(arguments), log, cores, visible, self._memory_gb)
+        )
+
+    def rehearse(
+        self, arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path
+    ) -> int:
+        """Tries flags on the data and the model; returns the exit status."""
+        process = self._started(trial.rehearse, (list(arguments), log, answer))
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode
+
+    def _started(self, target: Callable[..., None], arguments: Any) -> Process:
+        process: Process = self._context.Process(
+            target=target, args=arguments, daemon=True
+        )
+        process.start()
+        return process
+
+
+def wait_for_any(processes: Sequence[Process], seconds: float) -> None:
+    """Waits until one of the processes has ended, or so long."""
+    multiprocessing.connection.wait([p.sentinel for p in processes], seconds)
+
+
+def available_cores() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def available_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    return [str(index) for index in range(len(glob.glob("/dev/nvidia[0-9]*")))]
+
+
+def shares(things: Sequence[Any], workers: int) -> list[list[Any]]:
+    """Things divided evenly; where there are fewer than workers, some share one."""
+    if len(things) < workers:
+        return [[things[i % len(things)]] if things else [] for i in range(workers)]
+    size, rest = divmod(len(things), workers)
+    starts = [worker * size + min(worker, rest) for worker in range(workers + 1)]
+    return [list(things[starts[i] : starts[i + 1]]) for i in range(workers)]

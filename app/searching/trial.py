@@ -1,0 +1,105 @@
+"""What runs inside a trial's process: limits first, then Atelier's own `train`.
+
+The process that forks it has imported TensorFlow but not started it: no device, no
+thread pool, no lock of its runtime exists yet, so that each trial starts its own.
+"""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import resource
+import signal
+import sys
+from collections.abc import Callable, Collection, Sequence
+
+# Imported ahead of time by the process that trials are forked from.
+PRELOADED = ("app.searching.trial", "app.commands.train", "app.training.running")
+_PR_SET_PDEATHSIG = 1
+_GB = 10**9
+
+
+def train(
+    arguments: Sequence[str],
+    log: pathlib.Path,
+    cores: Collection[int],
+    gpus: str | None,
+    memory_gb: float | None,
+) -> None:
+    """Trains one trial and exits with `train`'s exit status.
+
+    Args:
+      arguments: of `atelier train`.
+      log: takes what is printed.
+      cores: that it may use; empty leaves all.
+      gpus: value of CUDA_VISIBLE_DEVICES, or None to leave it.
+      memory_gb: most memory it may take.
+    """
+    from app.main import main
+
+    _run(lambda: main(["train", *arguments]), log, cores, gpus, memory_gb)
+
+
+def rehearse(arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path) -> None:
+    """Opens the data and builds the model of one configuration, without training.
+
+    Writes the tags that its metrics.jsonl will have to `answer`. Exits with 2 where the
+    flags do not fit the data.
+    """
+    _run(lambda: _rehearse(arguments, answer), log, (), None, None)
+
+
+def _rehearse(arguments: Sequence[str], answer: pathlib.Path) -> int:
+    from app import durable, flags, quiet
+    from app.config import TrainConfig
+    from app.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
+
+    quiet.import_tensorflow()
+    from app.training import running
+
+    try:
+        parts = running.build_parts(flags.parse(TrainConfig, arguments))
+    except UserError as error:
+        print(f"atelier: {error}", file=sys.stderr)
+        return EXIT_USER_MISTAKE
+    metrics = parts.network.metrics
+    names = metrics.results(dict.fromkeys(metrics.names, 1.0))
+    tags = [f"{split}/{name}" for split in ("train", "validation") for name in names]
+    durable.write_json(answer, [*tags, "examples_per_second", "seconds", "input_wait"])
+    return EXIT_DONE
+
+
+def _run(
+    work: Callable[[], int],
+    log: pathlib.Path,
+    cores: Collection[int],
+    gpus: str | None,
+    memory_gb: float | None,
+) -> None:
+    _die_with_parent()
+    # A Ctrl-C reaches the whole group; the search passes a signal on by itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _redirect(log)
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
+    if memory_gb is not None:
+        limit = int(memory_gb * _GB)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    sys.exit(work())
+
+
+def _redirect(log: pathlib.Path) -> None:
+    """Lets standard output and error, C++'s too, go to the log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+
+
+def _die_with_parent() -> None:
+    """Asks the kernel for SIGTERM, which pauses a run, when the parent dies."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,128 @@
+"""Asynchronous successive halving (Li et al., "A System for Massively Parallel
+Hyperparameter Tuning", MLSys 2020, algorithm 2), as an oracle.
+
+All trials train for `min_epochs`; of those that have, one in `factor` goes on for
+`factor` times as long, and so on. Nobody waits for a round to fill up: a trial goes on
+as soon as it is among the best of those compared with it so far.
+"""
+
+import math
+from typing import Any
+
+from keras_tuner.engine import trial as trial_module
+
+from tuning.errors import SearchError
+from tuning.restorable import (
+    COMPLETED,
+    FAILED,
+    IDLE,
+    RUNNING,
+    STOPPED,
+    Answer,
+    RestorableOracle,
+    continues,
+)
+
+
+class AshaOracle(RestorableOracle):
+    """Asynchronous successive halving, a function of its trials.
+
+    Args:
+      min_epochs: after which a trial is compared first.
+      max_epochs: of a full training.
+      factor: of so many trials one goes on, for so many times as long.
+      **options: of KerasTuner's Oracle.
+    """
+
+    def __init__(
+        self, *, min_epochs: float, max_epochs: float, factor: int, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        if min_epochs >= max_epochs:
+            raise SearchError(
+                f"--min_epochs={min_epochs:g} with --epochs={max_epochs:g}: expected"
+                " fewer, or nothing could be halved"
+            )
+        self._factor = factor
+        count = math.ceil(round(math.log(max_epochs / min_epochs, factor), 9))
+        self.rungs = [min_epochs * factor**k for k in range(count)] + [max_epochs]
+
+    def populate_space(self, trial_id: str) -> Answer:
+        """The values of a trial to go on with, or else new ones.
+
+        1. The best trial that is among the best 1/factor of its rung goes on, from the
+           highest rung downwards.
+        2. Else a new configuration is tried, as long as there are some left.
+        3. At the end each rung sends one on at least, so that the best configuration
+           of all has been trained to the end.
+        """
+        for rung in reversed(range(len(self.rungs) - 1)):
+            completed = self._completed(rung)
+            for trial in completed[: len(completed) // self._factor]:
+                if not self._promotions(trial):
+                    return self._go_on(trial, rung + 1)
+        if self.limit is None or self.configurations() < self.limit:
+            values = self._random_values()
+            if values is not None:
+                return {"status": RUNNING, "values": values | self._epochs(0)}
+        if self.ongoing_trials:
+            return {"status": IDLE}
+        return self._send_on_at_least_one()
+
+    def may_go_on(self) -> set[str]:
+        """Trials that would still be among the best if all others were worse."""
+        found: set[str] = set()
+        most = self.limit or self.configurations()
+        for rung in range(len(self.rungs) - 1):
+            places = max(1, most // self._factor ** (rung + 1))
+            ranked = self._completed(rung)[: places + 1]
+            found |= {t.trial_id for t in ranked if not self._promotions(t)}
+        return found
+
+    def _completed(self, rung: int) -> list[trial_module.Trial]:
+        """Completed trials of a rung, the best first."""
+        return self.best_first(
+            [
+                trial
+                for trial in self.trials.values()
+                if trial.status == COMPLETED and _rung_of(trial) == rung
+            ]
+        )
+
+    def _promotions(self, trial: trial_module.Trial) -> list[trial_module.Trial]:
+        """Trials that went on with this one."""
+        return [t for t in self.trials.values() if continues(t) == trial.trial_id]
+
+    def _send_on_at_least_one(self) -> Answer:
+        for rung in range(len(self.rungs) - 1):
+            completed = self._completed(rung)
+            arrived = [
+                t
+                for t in self.trials.values()
+                if _rung_of(t) == rung + 1 and t.status != FAILED
+            ]
+            waiting = [t for t in completed if not self._promotions(t)]
+            if waiting and not arrived:
+                return self._go_on(waiting[0], rung + 1)
+        return {"status": STOPPED}
+
+    def _go_on(self, trial: trial_module.Trial, rung: int) -> Answer:
+        flags = {
+            name: value
+            for name, value in trial.hyperparameters.values.items()
+            if not name.startswith("tuner/")
+        }
+        own = {"tuner/trial_id": trial.trial_id, **self._epochs(rung)}
+        return {"status": RUNNING, "values": flags | own}
+
+    def _epochs(self, rung: int) -> dict[str, Any]:
+        return {
+            "tuner/rung": rung,
+            "tuner/initial_epoch": self.rungs[rung - 1] if rung else 0,
+            "tuner/epochs": self.rungs[rung],
+        }
+
+
+def _rung_of(trial: trial_module.Trial) -> int:
+    rung: int = trial.hyperparameters.values["tuner/rung"]
+    return rung

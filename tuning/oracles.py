@@ -1,0 +1,227 @@
+"""The oracles by name: KerasTuner's own, made restorable, beside asha and grow.
+
+Each subclass here says what KerasTuner's would lose or get wrong without it.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras_tuner
+import numpy as np
+
+from tuning.asha import AshaOracle
+from tuning.config import SearchConfig
+from tuning.errors import SearchError
+from tuning.grow import GrowOracle
+from tuning.objective import Objective
+from tuning.restorable import (
+    COMPLETED,
+    FAILED,
+    IDLE,
+    RUNNING,
+    STOPPED,
+    Answer,
+    RestorableOracle,
+    hyperparameters,
+)
+from tuning.space import Space
+
+# Everything is searched that is declared, and failures are counted by the search.
+_NO_LIMIT = 2**31
+
+
+class RandomOracle(RestorableOracle, keras_tuner.oracles.RandomSearchOracle):
+    """KerasTuner's random search."""
+
+
+class GridOracle(RestorableOracle, keras_tuner.oracles.GridSearchOracle):
+    """KerasTuner's grid search; its own saves neither its order nor its queue."""
+
+    _ordered_ids: Any
+    _populate_next: list[str]
+
+    def get_state(self) -> dict[str, Any]:
+        """The state, with the place in the grid."""
+        return super().get_state() | {
+            "ordered": list(self._in_order()),
+            "populate_next": list(self._populate_next),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `get_state` gave."""
+        super().set_state(state)
+        self._ordered_ids = type(self._ordered_ids)()
+        for trial_id in state["ordered"]:
+            self._ordered_ids.insert(trial_id)
+        self._populate_next = list(state["populate_next"])
+
+    def _in_order(self) -> Iterator[str]:
+        """Trials by their values: the first one has the defaults."""
+        trial_id = self.start_order[0] if self.start_order else None
+        while trial_id is not None:
+            yield trial_id
+            trial_id = self._ordered_ids.next(trial_id)
+
+
+class BayesianOracle(RestorableOracle, keras_tuner.oracles.BayesianOptimizationOracle):
+    """KerasTuner's Bayesian optimisation.
+
+    Its own keeps a random state in memory, guesses the scores of running trials by the
+    model of an earlier call, and may propose what was tried already.
+    """
+
+    def populate_space(self, trial_id: str) -> Answer:
+        """The next values, as a function of the saved state."""
+        self._random_state = np.random.RandomState([self.seed, len(self.trials)])
+        if self.ongoing_trials:
+            self._fit_to_completed()
+        answer = super().populate_space(trial_id)
+        if answer["status"] == RUNNING and self._duplicate(answer["values"]):
+            answer = self._random_populate_space()
+        return answer
+
+    def _fit_to_completed(self) -> None:
+        """A model by which to guess what the running trials will give."""
+        ongoing, self.ongoing_trials = self.ongoing_trials, {}
+        running = [t for t in self.trials.values() if t.status == RUNNING]
+        try:
+            for trial in running:
+                trial.status = FAILED  # which KerasTuner leaves out
+            x, y = self._vectorize_trials()
+        finally:
+            for trial in running:
+                trial.status = RUNNING
+            self.ongoing_trials = ongoing
+        if len(x):
+            self.gpr.fit(x, y)
+
+
+class HyperbandOracle(RestorableOracle, keras_tuner.oracles.HyperbandOracle):
+    """KerasTuner's Hyperband (Li et al., JMLR 18, 2018).
+
+    Its own never ends a bracket in which a trial failed: here one counts as the worst.
+    """
+
+    def populate_space(self, trial_id: str) -> Answer:
+        """The next values: new ones, or those of a trial to go on with."""
+        with self._failed_ranked_last():
+            answer: Answer = keras_tuner.oracles.HyperbandOracle.populate_space(
+                self, trial_id
+            )
+        return answer
+
+    def may_go_on(self) -> set[str]:
+        """Trials of unfinished brackets that were not gone on with yet."""
+        found = set()
+        for bracket in self._brackets:
+            rounds = bracket["rounds"]
+            for index, (now, following) in enumerate(itertools.pairwise(rounds)):
+                if len(following) < self._get_size(bracket["bracket_num"], index + 1):
+                    gone_on = {entry["past_id"] for entry in following}
+                    found |= {entry["id"] for entry in now} - gone_on
+        return found
+
+    def sweep(self) -> int:
+        """Configurations in one sweep over all brackets."""
+        numbers = range(self._get_num_brackets())
+        return sum(self._get_size(number, 0) for number in numbers)
+
+    @contextmanager
+    def _failed_ranked_last(self) -> Iterator[None]:
+        failed = [t for t in self.trials.values() if t.status == FAILED]
+        worst = -math.inf if self.objective.direction == "max" else math.inf
+        for trial in failed:
+            trial.status, trial.score = COMPLETED, worst
+        try:
+            yield
+        finally:
+            for trial in failed:
+                trial.status, trial.score = FAILED, None
+
+
+def build(
+    config: SearchConfig,
+    space: Space,
+    objective: Objective,
+    *,
+    epochs: float,
+    seed: int,
+) -> RestorableOracle:
+    """The oracle that `--tuner` names.
+
+    Args:
+      config: of the search.
+      space: what is searched.
+      objective: what is to be best.
+      epochs: of a full training.
+      seed: of the draws.
+
+    Raises:
+      SearchError: the tuner cannot search this space, or not for so many epochs.
+    """
+    common: dict[str, Any] = {
+        "objective": keras_tuner.Objective(objective.tag, objective.direction),
+        "hyperparameters": hyperparameters(space),
+        # KerasTuner takes a seed of 0 for none.
+        "seed": seed + 1,
+        "max_consecutive_failed_trials": _NO_LIMIT,
+    }
+    if config.tuner == "hyperband":
+        oracle = _hyperband(config, epochs, common)
+    elif config.tuner == "asha":
+        oracle = AshaOracle(
+            min_epochs=config.min_epochs,
+            max_epochs=epochs,
+            factor=config.factor,
+            **common,
+        )
+    elif config.tuner == "grow":
+        oracle = GrowOracle(space=space, repeats=config.repeats, **common)
+    else:
+        if config.tuner == "grid":
+            _require_listed(space)
+        oracle = {
+            "random": RandomOracle,
+            "grid": GridOracle,
+            "bayesian": BayesianOracle,
+        }[config.tuner](max_trials=None, **common)
+    if config.tuner != "hyperband":
+        oracle.limit = config.trials
+    oracle.verbose = 0
+    return oracle
+
+
+def _hyperband(
+    config: SearchConfig, epochs: float, common: Mapping[str, Any]
+) -> HyperbandOracle:
+    if epochs != int(epochs) or epochs < config.factor:
+        raise SearchError(
+            f"--epochs={epochs:g} with --tuner=hyperband: expected a whole number, at"
+            f" least --factor={config.factor}"
+        )
+    arguments = {"max_epochs": int(epochs), "factor": config.factor, **common}
+    sweep = HyperbandOracle(**arguments).sweep()
+    sweeps, rest = divmod(config.trials or sweep, sweep)
+    if rest or not sweeps:
+        raise SearchError(
+            f"--trials={config.trials} with --tuner=hyperband: a sweep over"
+            f" --epochs={epochs:g} tries {sweep} configurations; expected a multiple of"
+            " that, or no --trials for one sweep"
+        )
+    return HyperbandOracle(hyperband_iterations=sweeps, **arguments)
+
+
+def _require_listed(space: Space) -> None:
+    for dimension in space:
+        if dimension.listed() is None:
+            raise SearchError(
+                f"--search={dimension.name}={dimension.low}..{dimension.high} with"
+                " --tuner=grid: a grid needs values; add :step=S (a factor with :log),"
+                " or give choices (A|B|C)"
+            )
+
+
+__all__ = ["IDLE", "STOPPED", "RestorableOracle", "build"]

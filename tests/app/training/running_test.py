@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -147,6 +148,32 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertIn("last good checkpoint: none", text.getvalue())
         self.assertEqual(self.results(run_dir)["state"], "failed")
+
+    @parameterized.parameters(
+        ("--model=linear", "--model_args="),
+        ("--model=resnet", "--model_args=depth=8,width=4"),
+        ("--model=vit", "--model_args=patch=4,depth=1,width=8,heads=2"),
+    )
+    def test_every_model_trains(self, *model):
+        run_dir = self.train("run", *model, "--epochs=0.2", "--log_norms")
+        self.assertEqual(self.results(run_dir)["state"], "finished")
+
+    def test_a_pretrained_backbone_trains_from_nothing_and_from_a_file(self):
+        backbone = "backbone=MobileNetV2,trainable=head"
+        weights = self.root / "backbone.weights.h5"
+        keras.applications.MobileNetV2(
+            input_shape=(32, 32, 3), include_top=False, weights=None
+        ).save_weights(weights)
+        for name in ("none", str(weights)):
+            run_dir = self.train(
+                pathlib.Path(name).stem,
+                "--model=pretrained",
+                f"--model_args={backbone},weights={name}",
+                "--image_size=32",
+                "--epochs=0.2",
+            )
+            parameters = self.results(run_dir)["parameters"]
+            self.assertLess(parameters["trainable"], parameters["total"] / 100)
 
     @parameterized.parameters("mixed_bfloat16", "mixed_float16")
     def test_mixed_precision_keeps_variables_in_float32(self, precision) -> None:

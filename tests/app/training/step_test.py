@@ -1,7 +1,5 @@
 """The training step: clipping, draws by step, one compilation, what it refuses."""
 
-import pathlib
-
 import keras
 import numpy as np
 import tensorflow as tf

@@ -113,7 +113,12 @@ def write_models(
         warmup.write_request(version, examples, contract)
     if "litert" in options.formats:
         twin = litert.in_float32(model, subject.config, subject.description)
-        content = litert.convert(twin, contract, options.quantize, subject.dataset)
+        content = litert.convert(
+            twin,
+            contract,
+            options.quantize,
+            lambda: litert.training_samples(subject.dataset, contract),
+        )
         (version / litert.FILE_NAME).write_bytes(content)
     return examples
 

@@ -25,6 +25,8 @@ from pipelines.dataset import Dataset
 
 FILE_NAME = "model.tflite"
 _REPRESENTATIVE = 128
+# (signature, input by name) of one example each.
+Samples = Iterator[tuple[str, dict[str, np.ndarray]]]
 _CHUNK = 64
 
 
@@ -58,7 +60,10 @@ def in_float32(
 
 
 def convert(
-    model: keras.Model, contract: Contract, quantize: str, dataset: Dataset
+    model: keras.Model,
+    contract: Contract,
+    quantize: str = "none",
+    samples: Callable[[], Samples] | None = None,
 ) -> bytes:
     """A LiteRT model with the raw signature.
 
@@ -66,7 +71,7 @@ def convert(
       model: in float32.
       contract: of the export.
       quantize: `none`, `float16` or `int8`.
-      dataset: whose training examples tell the range of activations, for int8.
+      samples: raw inputs that tell the range of activations, for int8.
 
     Raises:
       UserError: the model has operations that LiteRT has not.
@@ -76,7 +81,7 @@ def convert(
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=[contract.raw_signature]
         )
-        _set_quantization(converter, quantize, lambda: _samples(dataset, contract))
+        _set_quantization(converter, quantize, samples)
         try:
             with _quiet():
                 converted: bytes = converter.convert()
@@ -89,7 +94,7 @@ def convert(
 
 
 def _set_quantization(
-    converter: Any, quantize: str, samples: Callable[[], Iterator[Any]]
+    converter: Any, quantize: str, samples: Callable[[], Samples] | None
 ) -> None:
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -116,9 +121,7 @@ def validation_answers(
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _samples(
-    dataset: Dataset, contract: Contract
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+def training_samples(dataset: Dataset, contract: Contract) -> Samples:
     """Training examples one by one, evenly spaced over the split and so the classes."""
     total = dataset.split_sizes["train"]
     positions = np.linspace(0, total - 1, min(_REPRESENTATIVE, total)).astype(np.int64)

@@ -1,0 +1,1 @@
+"""What is measured against peers, each by `python -m benchmarks.NAME`."""

@@ -17,8 +17,10 @@ class DataConfig:
 
     dataset: str = _field(
         "digits",
-        "Where examples come from: `digits`, or a folder of images: CLASS/*.jpg (jpeg, "
-        "png, bmp, gif), with or without train/, validation/, test/ above the classes.",
+        "Where examples come from: `digits`; a folder of images: CLASS/*.jpg (jpeg, "
+        "png, bmp, gif), with or without train/, validation/, test/ above the classes; "
+        "*.npz or *.h5 with arrays x_train, y_train, with or without x_validation…, "
+        "x_test… (integer targets are classes, floats are values).",
     )
     data_dir: str | None = _field(
         None,

@@ -7,7 +7,10 @@ from pipelines.config import DataConfig
 from pipelines.errors import DataError
 from pipelines.sources.base import Source
 
-_KNOWN = "'digits' and folders of images (CLASS/*.jpg, jpeg, png, bmp, gif)"
+_KNOWN = (
+    "'digits', folders of images (CLASS/*.jpg, jpeg, png, bmp, gif), and files "
+    "*.npz, *.h5, *.hdf5"
+)
 
 
 def open_source(config: DataConfig) -> Source:
@@ -18,9 +21,10 @@ def open_source(config: DataConfig) -> Source:
     """
     name = config.dataset
     path = Path(name).expanduser()
-    if config.data_dir and not path.is_dir():
+    if config.data_dir and not path.exists():
         path = Path(config.data_dir).expanduser() / name
-    # 1. A name that is built in; 2. a folder; 3. what cannot be read, and why.
+    # 1. A name that is built in; 2. a folder; 3. a file by its suffix; 4. what cannot
+    # be read, and why.
     if name == "digits":
         from pipelines.sources.digits import open_digits
 
@@ -29,6 +33,8 @@ def open_source(config: DataConfig) -> Source:
         from pipelines.sources.folder import FolderSource
 
         return FolderSource(name, path)
+    if path.is_file() and (source := _open_file(name, path)):
+        return source
     if path.is_file() or name.startswith("tfds:"):
         raise DataError(
             f"--dataset={name}: this kind of source cannot be read; expected one of "
@@ -39,3 +45,17 @@ def open_source(config: DataConfig) -> Source:
     raise DataError(
         f"--dataset={name}: no such folder or dataset; {hint}There are {_KNOWN}."
     )
+
+
+def _open_file(name: str, path: Path) -> Source | None:
+    """The file as a source, or None if its suffix is not known."""
+    match path.suffix.lower():
+        case ".npz":
+            from pipelines.sources.npz import open_npz
+
+            return open_npz(name, path)
+        case ".h5" | ".hdf5":
+            from pipelines.sources.hdf5 import HDF5Source
+
+            return HDF5Source(name, path)
+    return None

@@ -1,0 +1,175 @@
+"""Arrays in an HDF5 file, read in part: rows are fetched where they are asked for.
+
+A file can point elsewhere: by links, by virtual datasets, by storage in other files, by
+filters that are loaded as programs. All of these are refused.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import tensorflow as tf
+
+from pipelines.errors import DataError, first_sentence
+from pipelines.sources import arrayfiles
+from pipelines.sources.base import Source
+
+# Deflate, shuffle, Fletcher32, SZIP, n-bit, scale-offset and LZF: part of HDF5 or h5py.
+_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
+_CHUNK_CACHE = 64 * 2**20
+
+
+class HDF5Source(Source):
+    """Images or vectors in the datasets x_train, y_train, … of a file's root.
+
+    Attributes beyond those of `Source`: none.
+    """
+
+    encoding = "array"
+    native = False
+    batched = True
+
+    def __init__(self, name: str, path: Path) -> None:
+        """Reads the targets, and of the examples only what they are.
+
+        Raises:
+            DataError: the file is damaged, lacks datasets, or points elsewhere.
+        """
+        self.name = name
+        try:
+            self._file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+            self._open(path)
+        except (OSError, RuntimeError, KeyError) as error:
+            raise DataError(
+                f"{name} cannot be read ({first_sentence(str(error))}); expected a "
+                "whole HDF5 file."
+            ) from error
+        self._hashes: np.ndarray | None = None
+
+    def content_hashes(self) -> np.ndarray:
+        """SHA-256 of each example's bytes: uint8 [n, 32]; the first call reads all."""
+        if self._hashes is None:
+            self._hashes = arrayfiles.hashes_of(self.read, len(self))
+        return self._hashes
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """The examples at `indices`: uint8 [k,H,W,C], or float32 [k,F]."""
+        indices = np.asarray(indices, np.int64)
+        dtype = np.uint8 if self.features.kind == "image" else np.float32
+        rows = np.empty((len(indices), *self._kind.shape), dtype)
+        part_of = np.searchsorted(self._ends, indices, side="right")
+        for part in np.unique(part_of):
+            chosen = np.flatnonzero(part_of == part)
+            first = self._ends[part - 1] if part else 0
+            found = _rows(self._examples[part], indices[chosen] - first)
+            rows[chosen] = arrayfiles.as_examples(found, self._kind)
+        return rows
+
+    def lookup(self, indices: tf.Tensor) -> tf.Tensor:
+        """The examples at `indices` [k]: [k, …]; by Python, not by TensorFlow."""
+        image = self.features.kind == "image"
+        rows = tf.numpy_function(
+            self.read, [indices], tf.uint8 if image else tf.float32, stateful=False
+        )
+        return tf.ensure_shape(rows, [*indices.shape, *self._kind.shape])
+
+    def describe(self, index: int) -> str:
+        """The file, the dataset and the row in it."""
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        first = int(self._ends[part - 1]) if part else 0
+        return f"{self.name}, {self._names[part]}[{index - first}]"
+
+    def _open(self, path: Path) -> None:
+        pairs = arrayfiles.pair_names(self.name, self._file.keys())
+        found = {
+            split: tuple(self._dataset(array) for array in pairs[split])
+            for split in pairs
+        }
+        arrayfiles.check_lengths(
+            self.name, {s: (pairs[s][0], len(x), len(y)) for s, (x, y) in found.items()}
+        )
+        self._kind = arrayfiles.check_together(
+            self.name,
+            {
+                s: (
+                    pairs[s][0],
+                    arrayfiles.kind_of(self.name, pairs[s][0], x.shape, x.dtype),
+                )
+                for s, (x, _) in found.items()
+            },
+        )
+        labels = arrayfiles.labels_of(
+            self.name,
+            {pairs[s][1]: self._whole(y) for s, (_, y) in found.items()},
+            self._class_names(),
+        )
+        self.targets = labels.targets
+        self.features = arrayfiles.features_of(self._kind, labels)
+        lengths = {split: len(x) for split, (x, _) in found.items()}
+        self.given_splits = arrayfiles.splits_of(lengths)
+        self._names = [pairs[split][0] for split in found]
+        self._ends = np.cumsum(list(lengths.values()), dtype=np.int64)
+        self._examples = [_mapped(x, path) for x, _ in found.values()]
+
+    def _dataset(self, array: str) -> h5py.Dataset:
+        """A dataset that lies in this very file.
+
+        Raises:
+            DataError: it points elsewhere, or is none.
+        """
+        where = f"{array} in {self.name}"
+        if not isinstance(self._file.get(array, getlink=True), h5py.HardLink):
+            raise DataError(
+                f"{where} is a link; links are not followed: store the data itself."
+            )
+        found = self._file[array]
+        if not isinstance(found, h5py.Dataset) or found.ndim == 0:
+            raise DataError(f"{where} is no array; expected a dataset of rows.")
+        if found.is_virtual or found.external:
+            raise DataError(
+                f"{where} lies in other files; copy the data into this one, for "
+                "example with h5repack."
+            )
+        plist = found.id.get_create_plist()
+        filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
+        if filters - _FILTERS:
+            raise DataError(
+                f"{where} needs the HDF5 filter {min(filters - _FILTERS)}, a program "
+                "of its own; store it with gzip or lzf."
+            )
+        return found
+
+    def _whole(self, dataset: h5py.Dataset) -> np.ndarray:
+        array = dataset.name.lstrip("/")
+        arrayfiles.require_room(self.name, array, dataset.nbytes)
+        return np.asarray(dataset[()])
+
+    def _class_names(self) -> np.ndarray | None:
+        if arrayfiles.CLASS_NAMES not in self._file:
+            return None
+        dataset = self._dataset(arrayfiles.CLASS_NAMES)
+        if dataset.dtype.kind == "S" or h5py.check_string_dtype(dataset.dtype):
+            return np.asarray(dataset.asstr("utf-8")[()])
+        return self._whole(dataset)
+
+
+def _mapped(dataset: h5py.Dataset, path: Path) -> "h5py.Dataset | np.ndarray":
+    """The dataset as a memory map, if its rows lie in the file as they are.
+
+    Random rows are then read at the speed of memory; h5py takes 100 µs a row.
+    """
+    offset = dataset.id.get_offset()
+    if dataset.chunks or dataset.compression or offset is None:
+        return dataset
+    return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
+
+
+def _rows(examples: "h5py.Dataset | np.ndarray", rows: np.ndarray) -> np.ndarray:
+    """Rows by number, in any order and with repetitions."""
+    if isinstance(examples, np.ndarray):
+        return np.asarray(examples[rows])
+    # h5py wants rising numbers; runs of them are read at once.
+    wanted, order = np.unique(rows, return_inverse=True)
+    runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
+    found = np.concatenate([examples[int(r[0]) : int(r[-1]) + 1] for r in runs])
+    return found[order]

@@ -1,0 +1,72 @@
+"""Arrays in a NumPy .npz file, held in memory. Nothing in it is unpickled."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.errors import DataError, first_sentence
+from pipelines.sources import arrayfiles
+from pipelines.sources.arrays import ArraySource
+
+
+def open_npz(name: str, path: Path) -> ArraySource:
+    """The arrays x_train, y_train, … of the file; see `arrayfiles`.
+
+    Raises:
+        DataError: it is damaged, holds Python objects, or lacks arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise DataError(f"{name} is no .npz file; expected one of np.savez.")
+            return _read(name, arrays)
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{name} cannot be read ({first_sentence(str(error) or 'it is cut off')}); "
+            "expected a whole .npz file of numbers."
+        ) from error
+
+
+def _read(name: str, arrays: np.lib.npyio.NpzFile) -> ArraySource:
+    pairs = arrayfiles.pair_names(name, arrays.files)
+    found = {
+        split: tuple(_array(name, arrays, x) for x in pairs[split]) for split in pairs
+    }
+    kinds = {
+        split: (
+            pairs[split][0],
+            arrayfiles.kind_of(name, pairs[split][0], x.shape, x.dtype),
+        )
+        for split, (x, _) in found.items()
+    }
+    kind = arrayfiles.check_together(name, kinds)
+    arrayfiles.check_lengths(
+        name,
+        {split: (pairs[split][0], len(x), len(y)) for split, (x, y) in found.items()},
+    )
+    names = arrayfiles.CLASS_NAMES
+    classes = _array(name, arrays, names) if names in arrays.files else None
+    labels = arrayfiles.labels_of(
+        name, {pairs[split][1]: y for split, (_, y) in found.items()}, classes
+    )
+    return ArraySource(
+        name,
+        arrayfiles.features_of(kind, labels),
+        np.concatenate([arrayfiles.as_examples(x, kind) for x, _ in found.values()]),
+        labels.targets,
+        arrayfiles.splits_of({split: len(x) for split, (x, _) in found.items()}),
+    )
+
+
+def _array(name: str, arrays: np.lib.npyio.NpzFile, array: str) -> np.ndarray:
+    member = f"{array}.npy" if f"{array}.npy" in arrays.zip.namelist() else array
+    # The zip's own word for its size, before anything is unpacked.
+    arrayfiles.require_room(name, array, arrays.zip.getinfo(member).file_size)
+    values = np.asarray(arrays[array])
+    if values.ndim == 0:
+        raise DataError(f"{array} in {name} is a single value; expected rows.")
+    return values

@@ -165,6 +165,16 @@ def help_text(config_class: type) -> str:
     return "\n".join(lines)
 
 
+def arguments_text(title: str, config_class: type) -> str:
+    """What a dataclass of `name=value` arguments knows, such as a model's."""
+    lines = [f"  {title}: {(config_class.__doc__ or '').strip().splitlines()[0]}"]
+    for field in dataclasses.fields(config_class):
+        text = f"{field.name}: {field.metadata['help']} (default: {field.default!r})"
+        wrapped = flags.text_wrap(text, length=86, indent=" " * 8)
+        lines.append(" " * 6 + wrapped.lstrip())
+    return "\n".join(lines)
+
+
 def _help_lines(group: type) -> Iterator[str]:
     for field in dataclasses.fields(group):
         kind = value_type(group, field)

@@ -1,8 +1,19 @@
 """`atelier train`: trains into the run folder, or goes on with what is in it."""
 
+from app import flags
 from app.config import TrainConfig
+from models import registry
 
 CONFIG = TrainConfig
+
+
+def more_help() -> str:
+    """The arguments of each model, for `--model_args`."""
+    models = (
+        flags.arguments_text(name, registry.config_class(name))
+        for name in registry.names()
+    )
+    return "\nModels and their --model_args\n" + "\n".join(models)
 
 
 def run(config: TrainConfig) -> int:

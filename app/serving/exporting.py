@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.config import ExportConfig
-from app.errors import EXIT_DONE, UserError
+from app.errors import EXIT_DONE, ExportRefused, UserError
 from app.serving import (
     calibration,
     golden,
@@ -37,15 +37,23 @@ def export(config: ExportConfig) -> int:
 
     Raises:
       UserError: no such run, or one that cannot be exported as asked.
-      ExportRefused: a runtime differs, or too much accuracy is lost.
+      ExportRefused: a runtime differs, too much accuracy is lost, or the disk is full.
     """
     if "litert" in config.export.formats:
         litert.require_installed()
     subject = open_subject(config)
-    with publishing.staging(subject.folder.path) as place:
-        version = place / "version"
-        content = build(subject, config, version, place)
-        final = publishing.publish(version, subject.folder.path / "export")
+    subject.folder.require_writable()
+    run_dir = subject.folder.path
+    try:
+        with publishing.staging(run_dir) as place:
+            version = place / "version"
+            content = build(subject, config, version, place)
+            final = publishing.publish(version, run_dir / "export")
+    except OSError as error:
+        raise ExportRefused(
+            f"nothing is published: {error.strerror or error} in {run_dir}; make room,"
+            " or a folder that can be written, and export again"
+        ) from error
     print(_report(final, content))
     return EXIT_DONE
 
@@ -99,14 +107,14 @@ def write_models(
     """Writes the model in every format, with golden inputs, which it returns.
 
     Raises:
-      UserError: the model cannot be converted.
+      UserError: the model cannot be saved or converted.
     """
     model = subject.network.model
     version.mkdir()
     examples = golden.make(subject.dataset, model, contract)
     golden.write(examples, version / golden.FOLDER)
     labels = _write_labels(options, contract, version, work)
-    model.save(version / KERAS)
+    runtimes.save_keras(model, version / KERAS)
     if "saved_model" in options.formats:
         signatures.Server(model, contract).save(version, labels)
         warmup.write_warm_up(version, subject.name, examples, contract)

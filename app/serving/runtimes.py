@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from app.errors import ExportRefused
+from app.errors import ExportRefused, UserError
 from app.serving import litert_runner, saved_model_runner
 from app.serving.golden import Golden, training_answers
 from app.serving.signatures import Contract
@@ -20,6 +20,9 @@ from app.serving.signatures import Contract
 SAVED_MODEL, LITERT = "saved_model", "litert"
 _SCRIPTS = {SAVED_MODEL: saved_model_runner, LITERT: litert_runner}
 _SECONDS = 1800
+_OWN_LAYERS = (
+    "layers of your own need @keras.saving.register_keras_serializable and get_config"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +81,20 @@ def _job(
     }
 
 
+def save_keras(model: keras.Model, path: pathlib.Path) -> None:
+    """Writes the model as a `.keras` file.
+
+    Raises:
+      UserError: a layer of the user's own does not say how it is made.
+    """
+    try:
+        model.save(path)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the model cannot be saved ({_last_line(str(error))}); {_OWN_LAYERS}"
+        ) from error
+
+
 def reloaded_keras(path: pathlib.Path, golden: Golden, contract: Contract) -> Answered:
     """Answers of a `.keras` file: loaded in safe mode, so that no code in it runs.
 
@@ -86,10 +103,10 @@ def reloaded_keras(path: pathlib.Path, golden: Golden, contract: Contract) -> An
     """
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except (TypeError, ValueError, OSError) as error:
+    except (NotImplementedError, TypeError, ValueError, OSError) as error:
         raise ExportRefused(
-            f"{path.name} cannot be loaded again ({_last_line(str(error))}); layers of"
-            " your own need @keras.saving.register_keras_serializable and get_config"
+            f"{path.name} cannot be loaded again ({_last_line(str(error))});"
+            f" {_OWN_LAYERS}"
         ) from error
     answers = training_answers(model, golden.examples, contract)
     return Answered({contract.raw_signature: answers}, latency={})

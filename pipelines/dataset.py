@@ -140,6 +140,7 @@ class Dataset:
             self._reader, self.splits["train"], order, augmentation, held, decode
         )
 
+    @tf.autograph.experimental.do_not_convert  # it has nothing to convert, slowly
     def evaluation(self, split: str, batch_size: int) -> tf.data.Dataset:
         """Batches of a split, in its order, each example once and none augmented.
 

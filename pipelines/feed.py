@@ -58,6 +58,7 @@ class Feed:
         tensors = [] if self._held is None else tf.nest.flatten(self._held)
         return sum(int(tf.size(tensor)) * tensor.dtype.size for tensor in tensors)
 
+    @tf.autograph.experimental.do_not_convert  # it has nothing to convert, slowly
     def batch(
         self,
         step: tf.Tensor | int,
@@ -81,6 +82,7 @@ class Feed:
         )
         return self._finish(positions, gathered, tf.gather(self._labels, examples))
 
+    @tf.autograph.experimental.do_not_convert
     def batches(
         self,
         first_step: int,

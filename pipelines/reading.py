@@ -65,6 +65,7 @@ class Reader:
             num_parallel_calls=tf.data.AUTOTUNE,
         ).rebatch(size)
 
+    @tf.autograph.experimental.do_not_convert  # it has nothing to convert, slowly
     def read(self, indices: np.ndarray) -> Any:
         """The examples at `indices`, decoded: NumPy arrays [k, …].
 

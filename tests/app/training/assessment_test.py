@@ -145,6 +145,36 @@ class AssessmentTest(tf.test.TestCase):
         self.assertIn("cut.png", err)
         self.assertIn("empty.png", err)
 
+    def test_a_record_that_a_stream_cannot_read_is_named(self):
+        data = self.root / "streamed"
+        make_images(data, 30, seed=2)
+        for path in (data / "dark").glob("*.png"):
+            image = PIL.Image.open(path).convert("RGB")
+            image.save(path.with_suffix(".jpg"), quality=95)
+            path.unlink()
+        bad = data / "dark" / "7.jpg"
+        content = bytearray(bad.read_bytes())
+        # Headers and end are whole, so that only decoding can tell.
+        start = content.index(b"\xff\xda") + 12
+        content[start:-2] = b"\xff\xc4" * ((len(content) - 2 - start) // 2)
+        bad.write_bytes(content)
+        run_dir = self.root / "streamed_run"
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            status = main(
+                [
+                    "train",
+                    f"--run_dir={run_dir}",
+                    f"--dataset={data}",
+                    "--model=linear",
+                    "--batch_size=8",
+                    "--cache=none",
+                    "--epochs=2",
+                    "--progress=quiet",
+                ]
+            )
+        self.assertEqual(status, 2)
+        self.assertIn(str(bad), err.getvalue())
+
     def test_mistakes_are_one_line(self):
         for arguments, named in (
             (("predict",), "--input is missing"),

@@ -4,9 +4,12 @@ import contextlib
 import io
 import json
 import pathlib
+import shutil
 
 import keras
 import numpy as np
+import PIL.Image
+import sklearn.datasets
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -174,6 +177,66 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
             )
             parameters = self.results(run_dir)["parameters"]
             self.assertLess(parameters["trainable"], parameters["total"] / 100)
+
+    def test_regression_on_a_real_table(self):
+        data = sklearn.datasets.load_diabetes()
+        path = self.root / "diabetes.npz"
+        np.savez(
+            path,
+            x_train=data.data.astype(np.float32),
+            y_train=data.target.astype(np.float32),
+        )
+        run_dir = self.train(
+            "run",
+            f"--dataset={path}",
+            "--batch_size=32",
+            "--epochs=30",
+            "--learning_rate=0.01",
+            "--loss=huber",
+        )
+        last = self.lines(run_dir)[-1]
+        self.assertGreater(last["validation/r2"], 0.2)
+        self.assertLess(last["validation/rmse"], 0.9 * data.target.std())
+        status = main(["evaluate", f"--run_dir={run_dir}", "--split=test"])
+        self.assertEqual(status, 0)
+        test = self.results(run_dir)["test"]
+        self.assertEqual(test["examples"], 44)
+        self.assertGreater(test["rmse"], test["mae"])
+        figure = run_dir / "figures" / "test_predicted_against_true.png"
+        self.assertTrue(figure.exists())
+
+    @parameterized.parameters(
+        ("no_images", "holds no images"),
+        ("one_class", "one class"),
+        ("empty_class", "empty"),
+        ("cut", "cut.png"),
+        ("zero_bytes", "zero.png"),
+    )
+    def test_a_folder_that_is_not_fit_is_refused_in_one_line(self, fault, named):
+        data = self.root / "data"
+        for name in ("a", "b"):
+            (data / name).mkdir(parents=True)
+            for i in range(20):
+                pixels = np.full([6, 6], 5 * i + ord(name), np.uint8)
+                PIL.Image.fromarray(pixels).save(data / name / f"{i}.png")
+        if fault == "no_images":
+            shutil.rmtree(data)
+            data.mkdir()
+        elif fault == "one_class":
+            shutil.rmtree(data / "b")
+        elif fault == "empty_class":
+            (data / "c").mkdir()
+        else:
+            content = (data / "a" / "1.png").read_bytes()
+            (data / "b" / "cut.png").write_bytes(content[:-20])
+            if fault == "zero_bytes":
+                (data / "b" / "cut.png").rename(data / "b" / "zero.png")
+                (data / "b" / "zero.png").write_bytes(b"")
+        with contextlib.redirect_stderr(io.StringIO()) as text:
+            run_dir = self.train("run", f"--dataset={data}", "--batch_size=8", status=2)
+        self.assertLen(text.getvalue().strip().splitlines(), 1)
+        self.assertIn(named, text.getvalue())
+        self.assertFalse(run_dir.exists())
 
     @parameterized.parameters("mixed_bfloat16", "mixed_float16")
     def test_mixed_precision_keeps_variables_in_float32(self, precision) -> None:

@@ -5,12 +5,17 @@ disk, renamed, and the folder's own entry flushed too.
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
 from typing import Any
+
+from app.errors import Interrupted
+
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
@@ -34,6 +39,24 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 def read_json(path: pathlib.Path) -> Any:
     """What `write_json` wrote."""
     return json.loads(path.read_text())
+
+
+@contextlib.contextmanager
+def disk_failures_named(folder: str) -> Iterator[None]:
+    """Within it a disk that can no longer be written interrupts the run.
+
+    Raises:
+      Interrupted: it is full, over quota, read-only or broken; what lies there is whole.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FAILURES:
+            raise
+        raise Interrupted(
+            f"{folder} cannot be written any more ({error.strerror}); the checkpoints"
+            " there are whole: make room, and the same command goes on"
+        ) from error
 
 
 def sync_file(path: pathlib.Path) -> None:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.reporting.events import read_events, tags_of
+
 # How long any single command of a test may take, in seconds.
 PATIENCE = 240
 
@@ -103,5 +105,12 @@ def outcome(run_dir: pathlib.Path) -> dict[str, Any]:
         {name: value for name, value in json.loads(line).items() if name not in TIMINGS}
         for line in (run_dir / "metrics.jsonl").read_text().splitlines()
     ]
+    events = sorted(
+        (tag, event.step)
+        for path in (run_dir / "tensorboard").glob("events.out.tfevents.*")
+        for event in read_events(path)
+        for tag in tags_of(event)
+    )
     kept = ("state", "steps", "epochs", "best", "validation", "weights_sha256")
-    return {"lines": lines, **{name: results[name] for name in kept}}
+    found = {name: results[name] for name in kept}
+    return {"lines": lines, "tensorboard": events, **found}

@@ -1,6 +1,6 @@
 """`atelier train`: trains into the run folder, or goes on with what is in it."""
 
-from app import flags
+from app import durable, flags
 from app.config import TrainConfig
 from models import registry
 
@@ -20,4 +20,5 @@ def run(config: TrainConfig) -> int:
     """Trains; returns the exit status."""
     from app.training import running
 
-    return running.train(config)
+    with durable.disk_failures_named(str(config.run.run_dir)):
+        return running.train(config)

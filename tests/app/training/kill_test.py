@@ -1,5 +1,6 @@
 """Killed at any instant, the same command finishes with the same bits."""
 
+import os
 import pathlib
 import random
 import shutil
@@ -59,7 +60,9 @@ class KillTest(tf.test.TestCase, parameterized.TestCase):
 
     def start(self, name: str, flags, prepare=None) -> Command:
         arguments = ["train", f"--run_dir={self.root / name}", *QUICK, *flags]
-        return Command(arguments, self.root / f"{name}.log", prepare)
+        return Command(
+            arguments, self.root / f"{name.replace(os.sep, '-')}.log", prepare
+        )
 
     def finish(self, name: str, flags, prepare=None) -> dict:
         command = self.start(name, flags, prepare)
@@ -125,6 +128,21 @@ class KillTest(tf.test.TestCase, parameterized.TestCase):
             self.assertEqual(command.wait(), 75, command.output())
             self.assertRegex(command.output(), r"SIG\w+ received .*; saved at step \d+")
             self.assertIn("the same command goes on", command.output())
+
+    def test_a_full_disk_ends_the_run_and_leaves_whole_checkpoints(self):
+        flags = (*RUNS["dropout_and_averages"], "--model_args=width=256,depth=2")
+        whole = self.finish("whole", flags)
+        disk = self.root / "disk"
+        disk.mkdir()
+        if os.system(f"mount -t tmpfs -o size=6m tmpfs {disk} 2>/dev/null"):
+            self.skipTest("mounting a small disk needs root")
+        self.addCleanup(os.system, f"umount {disk}")
+        command = self.start("disk/run", flags)
+        self.assertEqual(command.wait(), 75, command.output())
+        self.assertIn("No space left on device", command.output())
+        self.assertNotIn("Traceback", command.output())
+        self.assertEqual(os.system(f"mount -o remount,size=90m {disk}"), 0)
+        self.assertEqual(self.finish("disk/run", flags), whole)
 
     def test_checkpoints_all_gone_is_said_and_starts_again(self):
         flags = RUNS["early_stopping"]

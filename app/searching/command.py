@@ -35,7 +35,7 @@ def tune(config: TuneConfig) -> int:
     space = checks.read_space(config)
     if folder.state.exists():
         folder.require_same(config)
-    starter = Starter(config.agent)
+    starter = Starter(config.agent, folder.log("start"))
     with contextlib.closing(Presence(folder)) as presence:
         search, objective, threads = _open(config, folder, space, starter)
         report = reports.Screen(search, objective, config)

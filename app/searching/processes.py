@@ -1,12 +1,14 @@
 """Trials as processes of this machine: started, waited for, paused; cores divided."""
 
+import contextlib
 import glob
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.forkserver
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from app.searching import trial
@@ -21,15 +23,21 @@ class Starter:
     Warm, they are forked from one that has imported TensorFlow (Python's forkserver): a
     trial does not pay for the import, and still has a memory and a TensorFlow runtime
     of its own, which end with it.
+
+    Args:
+      config: of this machine's processes.
+      log: takes what libraries say when they are imported.
     """
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, log: pathlib.Path) -> None:
         warm = config.warm and sys.platform == "linux"
         self._context: Any = multiprocessing.get_context(
             "forkserver" if warm else "spawn"
         )
         if warm:
             self._context.set_forkserver_preload(list(trial.PRELOADED))
+            with _standard_error_to(log):
+                multiprocessing.forkserver.ensure_running()
         self._memory_gb = config.trial_memory
         self._cores = shares(available_cores(), config.workers)
         self._gpus = shares(available_gpus(), config.workers)
@@ -57,6 +65,22 @@ class Starter:
         )
         process.start()
         return process
+
+
+@contextlib.contextmanager
+def _standard_error_to(log: pathlib.Path) -> Iterator[None]:
+    """What a process started within it says goes to the log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    before = os.dup(2)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(descriptor)
 
 
 def wait_for_any(processes: Sequence[Process], seconds: float) -> None:

@@ -4,18 +4,17 @@ The process that forks it has imported TensorFlow but not started it: no device,
 thread pool, no lock of its runtime exists yet, so that each trial starts its own.
 """
 
-import contextlib
-import ctypes
+import multiprocessing
 import os
 import pathlib
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Collection, Sequence
 
 # Imported ahead of time by the process that trials are forked from.
 PRELOADED = ("app.searching.trial", "app.commands.train", "app.training.running")
-_PR_SET_PDEATHSIG = 1
 _GB = 10**9
 
 
@@ -76,7 +75,7 @@ def _run(
     gpus: str | None,
     memory_gb: float | None,
 ) -> None:
-    _die_with_parent()
+    _end_with_parent()
     # A Ctrl-C reaches the whole group; the search passes a signal on by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _redirect(log)
@@ -99,7 +98,14 @@ def _redirect(log: pathlib.Path) -> None:
     os.close(descriptor)
 
 
-def _die_with_parent() -> None:
-    """Asks the kernel for SIGTERM, which pauses a run, when the parent dies."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _end_with_parent() -> None:
+    """Pauses the run, as SIGTERM does, when the search that started it dies."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -46,7 +46,7 @@ def disk_failures_named(folder: str) -> Iterator[None]:
     """Within it a disk that can no longer be written interrupts the run.
 
     Raises:
-      Interrupted: it is full, over quota, read-only or broken; what lies there is whole.
+      Interrupted: it is full, over quota, read-only or broken.
     """
     try:
         yield

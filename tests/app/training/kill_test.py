@@ -134,7 +134,7 @@ class KillTest(tf.test.TestCase, parameterized.TestCase):
         whole = self.finish("whole", flags)
         disk = self.root / "disk"
         disk.mkdir()
-        if os.system(f"mount -t tmpfs -o size=6m tmpfs {disk} 2>/dev/null"):
+        if os.system(f"mount -t tmpfs -o size=3m tmpfs {disk} 2>/dev/null"):
             self.skipTest("mounting a small disk needs root")
         self.addCleanup(os.system, f"umount {disk}")
         command = self.start("disk/run", flags)

@@ -3,7 +3,6 @@
 import json
 import pathlib
 import shutil
-import tempfile
 from unittest import mock
 
 import numpy as np
@@ -13,12 +12,15 @@ from absl.testing import parameterized
 from app.errors import ExportRefused, UserError
 from app.serving import (
     exporting,
+    litert,
     manifest,
+    quantization,
     runtimes,
     saved_model_runner,
     signatures,
 )
 from app.serving.config import ExportOptions, PredictorConfig
+from app.training.evaluation import Predictions
 from tests.app.serving import subjects
 
 
@@ -120,7 +122,9 @@ class GateTest(tf.test.TestCase):
 
         with mock.patch.object(signatures, "as_inputs", altered):
             message = self.refused("--format=saved_model")
-            self.assertRegex(message, r"saved_model \w+ differs .* on \S+ by 0\.\d+")
+            self.assertRegex(
+                message, r"saved_model \w+ differs .* on \S+ by \S+ in probabilities"
+            )
             self.assertIn("litert pixels differs", self.refused("--format=litert"))
 
     def test_another_way_of_resizing(self) -> None:
@@ -149,33 +153,43 @@ class GateTest(tf.test.TestCase):
 
 
 class QuantizationTest(tf.test.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.place = pathlib.Path(self.get_temp_dir())
+
     def test_the_change_is_reported(self) -> None:
         for kind in ("float16", "int8"):
-            content, _ = self.build(f"--quantize={kind}", "--max_accuracy_loss=1")
+            options = (f"--quantize={kind}", "--max_accuracy_loss=1")
+            config = subjects.export_config(subjects.run(), "--format=litert", *options)
+            version = self.place / kind
+            subject = exporting.open_subject(config)
+            content = exporting.build(subject, config, version, self.place)
             quantized = content["quantization"]
             self.assertEqual(quantized["kind"], kind)
-            self.assertNear(
-                quantized["loss"], quantized["before"] - quantized["after"], 1e-9
-            )
+            change = quantized["before"] - quantized["after"]
+            self.assertNear(quantized["loss"], change, 1e-9)
             self.assertEqual(content["parity"]["litert pixels"]["precision"], kind)
 
     def test_too_much_is_refused(self) -> None:
-        wrong = {"class_id": np.full(6, 1), "probabilities": np.zeros((6, 2))}
-        with mock.patch.object(
-            exporting.quantization.litert, "validation_answers", lambda *_: wrong
-        ):
-            with self.assertRaisesRegex(ExportRefused, "validation accuracy from"):
-                self.build("--quantize=int8", "--max_accuracy_loss=0", right=0)
-
-    def build(self, *options: str, right: int | None = None):
-        work = pathlib.Path(tempfile.mkdtemp(dir=self.get_temp_dir()))
-        run_dir = subjects.run()
-        config = subjects.export_config(run_dir, "--format=litert", *options)
+        config = subjects.export_config(
+            subjects.run(), "--format=litert", "--quantize=int8"
+        )
         subject = exporting.open_subject(config)
-        if right is not None:
-            (bias,) = (w for w in subject.network.model.weights if w.shape == (2,))
-            bias.assign(1e3 * np.eye(2)[right])
-        return exporting.build(subject, config, work / "version", work), subject
+        contract = signatures.Contract(subject.dataset.features, max_pixels=100)
+        (self.place / "model.tflite").write_bytes(b"")
+        labels = np.array([0, 1, 1, 0])
+        found = Predictions(labels, np.eye(2, dtype=np.float32)[labels])
+        answers = mock.patch.object(
+            litert, "validation_answers", lambda *_: {"class_id": np.zeros(4, np.int64)}
+        )
+        with (
+            answers,
+            self.assertRaisesRegex(
+                ExportRefused,
+                r"accuracy from 1\.0000 to 0\.5000.*max_accuracy_loss=0\.01",
+            ),
+        ):
+            quantization.measure(subject, config.export, contract, self.place, found)
 
 
 class VerificationTest(parameterized.TestCase, tf.test.TestCase):

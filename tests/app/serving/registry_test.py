@@ -63,7 +63,8 @@ class RegistryTest(tf.test.TestCase):
             shapes = [(32, 32, 3) if model == "pretrained" else (8, 8, 3)]
             shapes += [(5,)] if model in ("linear", "mlp") else []
             for shape in shapes:
-                for task, precision in KINDS:
+                # keras.applications' take as long to build as all others together.
+                for task, precision in KINDS[: 1 if model == "pretrained" else 2]:
                     name = f"{model}-{task}-{precision}-{len(shape)}"
                     yield name, self._write(name, arguments, shape)
 

@@ -5,8 +5,11 @@ Read this first, then curves.py, classification.py and regression.py.
 
 import json
 import pathlib
+import sys
+from collections.abc import Sequence
 from typing import Any
 
+from app.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
 from app.reporting import classification, curves, regression
 from app.reporting.metrics import FILE_NAME, MetricsLog
 from app.reporting.predictions import evaluated_splits, read_predictions
@@ -57,3 +60,23 @@ def _best_epoch(run_dir: pathlib.Path) -> float | None:
         return float(results["best"]["epoch"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Draws a run's figures again; returns the exit status."""
+    if len(arguments) != 1:
+        print("usage: python -m app.reporting.figures RUN_DIR", file=sys.stderr)
+        return EXIT_USER_MISTAKE
+    try:
+        drawn = draw_all(pathlib.Path(arguments[0]))
+        if not drawn:
+            raise UserError(f"{arguments[0]}: expected a run folder with an evaluation")
+        print(*drawn, sep="\n")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USER_MISTAKE
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

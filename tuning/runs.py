@@ -35,6 +35,7 @@ class Run:
     Attributes:
       name: of its folder.
       flags: the searched flags; those that its values do without are left out.
+      seed_offset: is added to the search's seed.
       confirms: name of the run that is trained again here, with another seed.
       state: `running`, `interrupted`, `paused`, `finished` or `failed`.
       score: the best value of the objective so far; None without one.
@@ -47,6 +48,7 @@ class Run:
 
     name: str
     flags: dict[str, Any]
+    seed_offset: int = 0
     confirms: str = ""
     state: str = "running"
     score: float | None = None

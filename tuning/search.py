@@ -184,7 +184,8 @@ class Search:
                 return job
             # It was to go on with a run that failed, since no other was left.
             self._end_trial(trial.trial_id, FAILED, state["runs"][job.run]["reason"])
-        state["oracle"] = self._oracle.to_json()
+            state["oracle"] = self._oracle.to_json()
+        # Asking in vain changes nothing: how often one did is a matter of timing.
         if trial.status == IDLE or state["claims"]:
             return Wait()
         return self._next_confirmation(state)
@@ -192,11 +193,13 @@ class Search:
     def _next_confirmation(self, state: State) -> Job | Wait | None:
         if self._confirm:
             finalists = self._ranking(state, confirmed=False)[: self._finalists]
+            own = (run for run in state["runs"].values() if not run["confirms"])
+            used = max((run["seed_offset"] for run in own), default=0)
             for ranked in finalists:
-                for offset in range(1, self._confirm + 1):
+                for offset in range(used + 1, used + self._confirm + 1):
                     name = confirmation.name_of(ranked.run.name, offset)
                     if name not in state["runs"]:
-                        run = Run(name, ranked.run.flags, confirms=ranked.run.name)
+                        run = Run(name, ranked.run.flags, offset, ranked.run.name)
                         state["runs"][name] = run.to_json()
                         return Job(name, None, run.flags, offset, None)
         state["ended"] = "done"
@@ -207,10 +210,11 @@ class Search:
         values = trial.hyperparameters.values
         earlier = restorable.continues(trial)
         flags = restorable.flags_of(self._space, trial)
+        seed_offset = int(values.get("tuner/repeat", 0))
         if earlier is None:
             own = sum(not run["confirms"] for run in state["runs"].values())
             name = f"{own + 1:04d}"
-            state["runs"][name] = Run(name, flags).to_json()
+            state["runs"][name] = Run(name, flags, seed_offset).to_json()
         else:
             name = state["run_of"][earlier]
         state["run_of"][trial.trial_id] = name
@@ -218,7 +222,7 @@ class Search:
             run=name,
             trial=trial.trial_id,
             flags=flags,
-            seed_offset=int(values.get("tuner/repeat", 0)),
+            seed_offset=seed_offset,
             until=values.get("tuner/epochs"),
         )
 

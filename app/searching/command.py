@@ -33,6 +33,7 @@ def tune(config: TuneConfig) -> int:
     folder = SearchFolder(pathlib.Path(config.run.run_dir).resolve())
     folder.require_fit()
     space = checks.read_space(config)
+    _oracle(config, space, Objective("validation/loss", "min"))
     if folder.state.exists():
         folder.require_same(config)
     starter = Starter(config.agent, folder.log("start"))
@@ -99,8 +100,27 @@ def _open(
 def _make(
     config: TuneConfig, store: StateFile, space: Space, objective: Objective
 ) -> Search:
+    return Search(
+        store,
+        _oracle(config, space, objective),
+        space,
+        objective,
+        max_failures=config.search.max_failures,
+        confirm=config.search.confirm,
+        finalists=config.search.finalists,
+    )
+
+
+def _oracle(
+    config: TuneConfig, space: Space, objective: Objective
+) -> oracles.RestorableOracle:
+    """The oracle that `--tuner` names.
+
+    Raises:
+      UserError: it cannot search this space.
+    """
     try:
-        oracle = oracles.build(
+        return oracles.build(
             config.search,
             space,
             objective,
@@ -109,15 +129,6 @@ def _make(
         )
     except SearchError as error:
         raise UserError(str(error)) from error
-    return Search(
-        store,
-        oracle,
-        space,
-        objective,
-        max_failures=config.search.max_failures,
-        confirm=config.search.confirm,
-        finalists=config.search.finalists,
-    )
 
 
 def _rehearse(

@@ -16,6 +16,7 @@ _NO_MEMORY = re.compile(
     r"MemoryError|ResourceExhausted|bad_alloc|[Oo]ut of memory|OOM when|"
     r"[Cc]annot allocate memory"
 )
+_IN_USE = " is in use by "
 _EXCEPTION = re.compile(r"^[\w.]*(Error|Exception)\b.*: ", re.MULTILINE)
 # Of a log, what may tell why the last start in it ended.
 _TAIL_BYTES = 20_000
@@ -63,6 +64,9 @@ def of_exit(
             return _outcome(folder, objective, "failed", reason)
         return done
     said = _last_words(log)
+    if status == EXIT_USER_MISTAKE and _IN_USE in said.rpartition("\natelier: ")[2]:
+        # An orphan of a search that was killed is just letting go of the folder.
+        return _outcome(folder, objective, "interrupted")
     if status < 0 or status > 2:
         name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         reason = f"ended by {name}"

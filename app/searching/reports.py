@@ -49,6 +49,9 @@ class Screen:
         runs = self._search.runs()
         over = sum(run.state in ("finished", "failed") for run in runs)
         where = f"goes on: {len(runs)} trials, {over} of them ended" if runs else "new"
+        scores = [run.score for run in runs if run.score is not None]
+        if scores:
+            self._best = min(scores, key=self._objective.sort_key)
         self._say(
             f"{path}: {self._tuner} for the best {self._objective.tag}"
             f" ({self._objective.direction}) · {where}"

@@ -1,0 +1,237 @@
+"""Searches side by side: best validation accuracy against wall seconds, and memory.
+
+`python -m benchmarks.tuning [--seeds=3] [--trials=20] [--epochs=9] [--json=FILE]` runs,
+in turn and each in a process of its own, KerasTuner's RandomSearch and Hyperband in its
+tutorial's form, Optuna's TPE with its median pruner around a Keras `fit` (if Optuna is
+installed: benchmarks/requirements.txt), and Atelier's tuners, on digits with the same
+split, space and seeds. The time is from the command to the evaluation that reached the
+best accuracy of KerasTuner's random search; imports count.
+"""
+
+import argparse
+import dataclasses
+import functools
+import importlib.util
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psutil
+
+from benchmarks import arms, tuning_peers
+
+REFERENCE = "keras_tuner_random"
+TUNERS = ("random", "bayesian", "hyperband", "asha")
+_LOOK_EVERY = 0.05
+
+
+@dataclasses.dataclass
+class Search:
+    """One search as seen from outside.
+
+    Attributes:
+      points: (seconds, best validation accuracy so far).
+      seconds: of the whole command.
+      memory: bytes of the search itself, without its trials, at each trial's end.
+    """
+
+    points: list[tuple[float, float]]
+    seconds: float
+    memory: list[int]
+
+    def seconds_to(self, accuracy: float) -> float | None:
+        """When an accuracy was reached; None if it never was."""
+        return next((s for s, best in self.points if best >= accuracy - 1e-9), None)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the searches and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--only", help="arms, separated by commas")
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--figure", type=pathlib.Path)
+    options = parser.parse_args(arguments)
+    names = _names() if options.only is None else options.only.split(",")
+    found: dict[str, list[Search]] = {name: [] for name in names}
+    for seed in range(options.seeds):
+        for name in names if seed % 2 == 0 else reversed(names):
+            search = _run(name, seed, options.trials, options.epochs)
+            found[name].append(search)
+            best = search.points[-1][1] if search.points else float("nan")
+            print(f"  seed {seed}: {name} {best:.4f} in {search.seconds:.1f} s")
+    _report(found)
+    if options.json:
+        content = {n: [dataclasses.asdict(s) for s in v] for n, v in found.items()}
+        options.json.write_text(
+            json.dumps({"machine": arms.machine(), "searches": content}, indent=2)
+        )
+    if options.figure:
+        _draw(found, options.figure)
+
+
+def _names() -> list[str]:
+    peers = [name for name in tuning_peers.PEERS if name != "optuna"]
+    if importlib.util.find_spec("optuna"):
+        peers.append("optuna")
+    else:
+        print("optuna is not installed: pip install -r benchmarks/requirements.txt")
+    return [*peers, *(f"atelier_{tuner}" for tuner in TUNERS)]
+
+
+def _run(name: str, seed: int, trials: int, epochs: int) -> Search:
+    """Runs one search in a process of its own, watching its evaluations."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        log = root / "points.jsonl"
+        if name.startswith("atelier_"):
+            command = _atelier(name, root / "search", seed, trials, epochs)
+            read = functools.partial(_accuracies, root / "search")
+        else:
+            command = [sys.executable, "-m", "benchmarks.tuning_peers", name]
+            command += [str(log), str(root), str(seed), str(trials), str(epochs)]
+            read = functools.partial(_peer_accuracies, log)
+        return _watch(command, read, root / "output.txt")
+
+
+def _atelier(
+    name: str, run_dir: pathlib.Path, seed: int, trials: int, epochs: int
+) -> list[str]:
+    tuner = name.removeprefix("atelier_")
+    command = [
+        *(sys.executable, "-m", "app.main", "tune"),
+        f"--run_dir={run_dir}",
+        f"--tuner={tuner}",
+        f"--seed={seed}",
+        f"--epochs={epochs}",
+        "--workers=2",
+        "--model=mlp",
+        "--model_args=depth=2",
+        "--schedule=constant",
+        "--search=learning_rate=1e-4..1e-1:log",
+        "--search=batch_size=32|64|128",
+        "--search=model_args.width=16|32|64|128",
+        "--search=optimizer=sgd|adam",
+    ]
+    return command if tuner == "hyperband" else [*command, f"--trials={trials}"]
+
+
+def _watch(
+    command: Sequence[str], read: Callable[[], list[float]], output: pathlib.Path
+) -> Search:
+    started = time.monotonic()
+    points: list[tuple[float, float]] = []
+    memory: list[int] = []
+    with open(output, "w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+        seen = 0
+        while process.poll() is None:
+            accuracies = read()
+            if len(accuracies) > seen:
+                seen = len(accuracies)
+                best = max(accuracies)
+                memory.append(_memory_of(process.pid))
+                if not points or best > points[-1][1]:
+                    points.append((time.monotonic() - started, best))
+            time.sleep(_LOOK_EVERY)
+    if process.returncode:
+        raise RuntimeError(f"{command} failed:\n{output.read_text()[-2000:]}")
+    return Search(points, time.monotonic() - started, memory)
+
+
+def _memory_of(pid: int) -> int:
+    """Resident bytes of a process."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _accuracies(run_dir: pathlib.Path) -> list[float]:
+    """Validation accuracies that the trials have logged so far."""
+    return [
+        json.loads(line)["validation/accuracy"]
+        for path in sorted(run_dir.glob("trials/*/metrics.jsonl"))
+        for line in path.read_text().splitlines()
+        if line.endswith("}")
+    ]
+
+
+def _peer_accuracies(log: pathlib.Path) -> list[float]:
+    if not log.exists():
+        return []
+    return [float(line) for line in log.read_text().splitlines() if line]
+
+
+def _report(found: dict[str, list[Search]]) -> None:
+    """The table: time to the reference's final best, and how memory grew."""
+    references = found.get(REFERENCE)
+    print(f"\n{'search':22} {'best':>8} {'seconds':>9} {'to reference':>13} faster")
+    for name, searches in found.items():
+        best = statistics.median(s.points[-1][1] for s in searches)
+        seconds = statistics.median(s.seconds for s in searches)
+        line = f"{name:22} {best:8.4f} {seconds:9.1f}"
+        if references:
+            line += _against(searches, references)
+        print(f"{line}{_growth(searches)}")
+
+
+def _against(searches: Sequence[Search], references: Sequence[Search]) -> str:
+    times, ratios = [], []
+    for search, reference in zip(searches, references, strict=True):
+        target = reference.points[-1][1]
+        needed = search.seconds_to(target)
+        if needed is not None:
+            times.append(needed)
+            ratios.append((reference.seconds_to(target) or 0.0) / needed)
+    if not times:
+        return f" {'never':>13}"
+    reached = f" ({len(times)} of {len(searches)} seeds)"
+    return f" {statistics.median(times):13.1f} {arms.spread(ratios, 2)}×{reached}"
+
+
+def _growth(searches: Sequence[Search]) -> str:
+    """Memory at the end over memory after a quarter of the search."""
+    ratios = [
+        s.memory[-1] / s.memory[len(s.memory) // 4] for s in searches if s.memory[-1:]
+    ]
+    return f" · memory ×{statistics.median(ratios):.3f}" if ratios else ""
+
+
+def _draw(found: dict[str, list[Search]], path: pathlib.Path) -> None:
+    """Best accuracy so far over wall seconds, a line for each seed."""
+    from app.reporting import canvas
+
+    figure = canvas.new_figure(9, 5)
+    axes: Any = figure.add_subplot()
+    canvas.plain_axes(
+        axes,
+        "Best validation accuracy over time",
+        "Seconds from the command",
+        "Validation accuracy",
+    )
+    for index, (name, searches) in enumerate(found.items()):
+        for seed, search in enumerate(searches):
+            times, bests = zip(*search.points, strict=True)
+            axes.step(
+                [*times, search.seconds],
+                [*bests, bests[-1]],
+                where="post",
+                color=canvas.SERIES[index % len(canvas.SERIES)],
+                linestyle="--" if index >= len(canvas.SERIES) else "-",
+                label=name if seed == 0 else None,
+            )
+    axes.legend(frameon=False)
+    canvas.save(figure, path)
+
+
+if __name__ == "__main__":
+    main()

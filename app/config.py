@@ -5,7 +5,7 @@ Importing this module imports no TensorFlow, so that `--help` answers at once.
 
 import dataclasses
 
-from app.distribution.config import DistributionConfig
+from app.distribution.config import DistributionConfig, LocalCluster
 from app.searching.config import AgentConfig
 from app.serving.config import ExportOptions, PredictorConfig
 from app.training.config import (
@@ -17,6 +17,7 @@ from app.training.config import (
 )
 from models.config import LossConfig, ModelConfig, OptimizerConfig
 from pipelines.config import DataConfig
+from pipelines.packconfig import PackConfig
 from tuning.config import SearchConfig
 
 
@@ -52,6 +53,13 @@ class PredictConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class PackingConfig:
+    """What is packed, and how."""
+
+    pack: PackConfig
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportConfig:
     """What is exported, and how."""
 
@@ -73,3 +81,10 @@ class TuneConfig:
     optimizer: OptimizerConfig
     training: TrainingConfig
     distribution: DistributionConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchConfig:
+    """How many processes are started, and what becomes of them."""
+
+    cluster: LocalCluster

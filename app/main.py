@@ -15,7 +15,9 @@ COMMANDS = {
     "train": "trains into --run_dir; on a folder that exists, resumes it",
     "evaluate": "evaluates a run on its validation or test split",
     "predict": "classifies files with a run or an export, to CSV",
+    "pack": "turns any source of images or vectors into a packed dataset",
     "export": "publishes a run as a SavedModel, for LiteRT, or both",
+    "launch": "runs train as several workers on this machine: launch … -- train …",
     "tune": "searches hyperparameters; each trial is a run folder",
 }
 _HELP = ("--help", "-help", "-h", "help", "--helpfull", "--helpshort")
@@ -45,14 +47,30 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise errors.UserError(_unknown_command(name))
     command = importlib.import_module(f"app.commands.{name}")
+    takes_command = getattr(command, "TAKES_COMMAND", False)
+    rest, launched = _divided(rest) if takes_command else (rest, [])
     if any(argument in _HELP for argument in rest):
         print(f"atelier {name}: {COMMANDS[name]}")
         print(flags.help_text(command.CONFIG))
+        if hasattr(command, "more_help"):
+            print(command.more_help())
         return errors.EXIT_DONE
     config = flags.parse(command.CONFIG, rest)
-    quiet.import_tensorflow()
-    status: int = command.run(config)
+    status: int
+    if takes_command:
+        status = command.run(config, launched)
+    else:
+        quiet.import_tensorflow()
+        status = command.run(config)
     return status
+
+
+def _divided(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before `--`, and what stands after it."""
+    if "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
 
 
 def _unknown_command(name: str) -> str:

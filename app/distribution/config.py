@@ -1,37 +1,95 @@
-"""Which devices a run uses, and how."""
+"""Which devices and machines a run uses, and how."""
 
 import dataclasses
+import math
+from typing import Any
 
 from app.errors import UserError
+
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
+
+
+def _flag(default: Any, help_text: str, **metadata: Any) -> Any:
+    metadata = {"help": help_text, "resumable": True} | metadata
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class DistributionConfig:
     """Devices and strategy"""
 
-    strategy: str = dataclasses.field(
-        default="auto",
-        metadata={
-            "help": "one_device, or mirrored: synchronous on all GPUs, or on"
-            " --logical_cpus; auto takes mirrored where there are several devices.",
-            "choices": ("auto", "one_device", "mirrored"),
-            "resumable": True,
-        },
+    strategy: str = _flag(
+        "auto",
+        "one_device; mirrored: synchronous on all GPUs, or on --logical_cpus;"
+        " multi_worker: synchronous on the machines that TF_CONFIG or SLURM names;"
+        " auto takes the first of multi_worker, mirrored, one_device that fits.",
+        choices=STRATEGIES,
     )
-    logical_cpus: int = dataclasses.field(
-        default=1,
-        metadata={
-            "help": "Split the CPU into that many logical devices, to try data"
-            " parallelism without GPUs.",
-            "resumable": True,
-        },
+    logical_cpus: int = _flag(
+        1,
+        "Split the CPU into that many logical devices, to try data parallelism without"
+        " GPUs.",
+    )
+    accumulate: int = _flag(
+        1,
+        "Work through each replica's share of a batch in that many parts and add their"
+        " gradients up, so that a large batch fits in little memory. Batch"
+        " normalization then goes by parts.",
+    )
+    sync_batch_norm: bool = _flag(
+        False,
+        "Normalize by the statistics of the global batch rather than of each replica's"
+        " share.",
+        resumable=False,
+    )
+    peer_timeout: float = _flag(
+        60.0,
+        "Seconds after which a worker that does not come, hangs or has died ends the"
+        " run on the others, by name.",
+    )
+    trusted_network: bool = _flag(
+        False,
+        "Let workers on other machines connect. TensorFlow's server knows no passwords"
+        " and no encryption: whoever reaches its port can run code.",
     )
 
     def __post_init__(self) -> None:
-        if self.logical_cpus < 1:
-            raise UserError(f"--logical_cpus={self.logical_cpus}: expected 1 or more")
+        for name in ("logical_cpus", "accumulate"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name}={getattr(self, name)}: expected 1 or more")
+        if not (math.isfinite(self.peer_timeout) and self.peer_timeout >= 1):
+            raise UserError(
+                f"--peer_timeout={self.peer_timeout}: expected 1 or more seconds"
+            )
         if self.strategy == "one_device" and self.logical_cpus > 1:
             raise UserError(
                 f"--strategy=one_device with --logical_cpus={self.logical_cpus}:"
                 " expected one device; drop one of the two"
             )
+        if self.sync_batch_norm and self.accumulate > 1:
+            raise UserError(
+                f"--sync_batch_norm with --accumulate={self.accumulate}: the parts of a"
+                " batch are not all there when its statistics are needed; drop one of"
+                " the two"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalCluster:
+    """The cluster"""
+
+    workers: int = _flag(2, "Processes that train.")
+    restarts: int = _flag(
+        3, "How often all workers are started again, from the last checkpoint."
+    )
+    patience: float = _flag(
+        90.0,
+        "Seconds in which the others have to end once one worker has ended; those that"
+        " have not are killed. More than their --peer_timeout.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UserError(f"--workers={self.workers}: expected 1 or more")
+        if self.restarts < 0:
+            raise UserError(f"--restarts={self.restarts}: expected 0 or more")

@@ -1,18 +1,31 @@
 """Makes the tf.distribute strategy that the flags ask for."""
 
+import keras
 import tensorflow as tf
 
+from app.distribution import peers
+from app.distribution.cluster import ALONE, Cluster
 from app.distribution.config import DistributionConfig
 from app.errors import UserError
 
 
-def make_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
+def make_strategy(
+    config: DistributionConfig, cluster: Cluster = ALONE
+) -> tf.distribute.Strategy:
     """The strategy; call it before any tensor is made.
 
+    Args:
+      config: the flags.
+      cluster: the workers, this process among them; by default it is alone.
+
     Raises:
-      UserError: the devices that were asked for are not there.
+      UserError: the devices or workers that were asked for are not there.
+      Interrupted: a worker did not come in time.
     """
+    _require_fit(config, cluster)
     _split_cpu(config.logical_cpus)
+    if cluster.workers:
+        return peers.connect(cluster, config.peer_timeout)
     gpus = tf.config.list_logical_devices("GPU")
     cpus = tf.config.list_logical_devices("CPU")
     devices = [d.name for d in (gpus if gpus and config.logical_cpus == 1 else cpus)]
@@ -26,17 +39,71 @@ def make_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def require_divisible(batch_size: int, strategy: tf.distribute.Strategy) -> None:
-    """Checks that each replica gets the same share of a batch.
+def require_divisible(
+    batch_size: int,
+    config: DistributionConfig,
+    strategy: tf.distribute.Strategy,
+    in_pairs: bool = False,
+) -> None:
+    """Checks that each part of each replica's share of a batch has the same size.
+
+    Args:
+      batch_size: of the global batch.
+      config: the flags.
+      strategy: the replicas.
+      in_pairs: mixup needs both examples of a pair in one part.
 
     Raises:
-      UserError: it does not.
+      UserError: the batch cannot be divided so.
     """
-    replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
+    replicas, parts = strategy.num_replicas_in_sync, config.accumulate
+    divisor = replicas * parts * (2 if in_pairs else 1)
+    if batch_size % divisor:
+        among = f"{replicas} replicas" if replicas > 1 else "1 replica"
+        if parts > 1:
+            among += f" in --accumulate={parts} parts"
+        if in_pairs:
+            among += " with mixup, which pairs examples"
         raise UserError(
-            f"--batch_size={batch_size} on {replicas} replicas: expected a multiple of"
-            f" {replicas}"
+            f"--batch_size={batch_size} on {among}: expected a multiple of {divisor}"
+        )
+
+
+def synchronize_batch_norm(model: keras.Model) -> None:
+    """Makes batch normalization use the statistics of the global batch."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def _require_fit(config: DistributionConfig, cluster: Cluster) -> None:
+    """Checks the strategy against the workers that the environment names.
+
+    Raises:
+      UserError: it asks for workers that are not there, or leaves some aside.
+    """
+    if config.strategy == "multi_worker" and not cluster.workers:
+        raise UserError(
+            "--strategy=multi_worker found one worker: expected TF_CONFIG or srun to"
+            " name several; `atelier launch --workers=2 -- train …` starts them here"
+        )
+    if not cluster.workers:
+        return
+    if config.strategy not in ("auto", "multi_worker"):
+        raise UserError(
+            f"--strategy={config.strategy} as one of {len(cluster.workers)} workers"
+            " (TF_CONFIG or srun names them): expected multi_worker, or one process"
+        )
+    if config.logical_cpus > 1:
+        raise UserError(
+            f"--logical_cpus={config.logical_cpus} with several workers: expected 1;"
+            " start more workers instead"
+        )
+    if not cluster.is_local and not config.trusted_network:
+        raise UserError(
+            f"the workers {', '.join(cluster.workers)} are reached over a network:"
+            " TensorFlow's server lets whoever reaches its port run code; give"
+            " --trusted_network if that is nobody else"
         )
 
 

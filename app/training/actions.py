@@ -9,6 +9,7 @@ from app.errors import Interrupted, TrainingFailed
 from app.training.boundaries import Boundaries
 from app.training.checkpoints import Snapshot, Writer
 from app.training.evaluation import EvaluationAbandoned, Evaluator
+from app.training.following import SilentWriter
 from app.training.loop import Speed
 from app.training.signals import PauseRequest
 from app.training.state import Progress, TrainState
@@ -99,9 +100,7 @@ class Evaluate:
     def _evaluate(self, state: TrainState) -> Line:
         try:
             with state.averaged():
-                metrics = self._evaluator.evaluate(
-                    paused=lambda: self._pause.signal is not None
-                )
+                metrics = self._evaluator.evaluate(paused=self._pause.is_asked)
         except EvaluationAbandoned:
             name = self._pause.signal.name if self._pause.signal else "a signal"
             step = state.progress.step
@@ -170,7 +169,11 @@ class Checkpoint:
     """
 
     def __init__(
-        self, *, boundaries: Boundaries, writer: Writer, saved_step: int
+        self,
+        *,
+        boundaries: Boundaries,
+        writer: Writer | SilentWriter,
+        saved_step: int,
     ) -> None:
         self._boundaries = boundaries
         self._writer = writer

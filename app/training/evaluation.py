@@ -5,6 +5,7 @@ and the count of what was evaluated stands beside the metrics.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from app.distribution import sharing
+from app.distribution.cluster import ALONE, Cluster
 from models.losses import PerExampleLoss
 from models.metrics import Metrics
 from pipelines.batch import Batch
@@ -48,6 +51,7 @@ class Evaluator:
       batches: a dataset of padded `Batch`es of the split.
       examples: how many examples the split has.
       batch_size: of the batches.
+      cluster: the workers, of which this process is one.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Evaluator:
         batches: tf.data.Dataset,
         examples: int,
         batch_size: int,
+        cluster: Cluster = ALONE,
     ) -> None:
         self._strategy = strategy
         self._model = model
@@ -67,7 +72,9 @@ class Evaluator:
         self._metrics = metrics
         self._examples = examples
         self._batch_count = -(-examples // batch_size)
-        self._batches = strategy.experimental_distribute_dataset(_unsharded(batches))
+        self._batches = sharing.distributed(
+            strategy, cluster, functools.partial(_share, strategy, batches, batch_size)
+        )
         self._chunk = tf.function(self._chunk_loop, reduce_retracing=True)
 
     def evaluate(self, paused: Callable[[], bool] = lambda: False) -> dict[str, float]:
@@ -119,9 +126,22 @@ def predict(model: keras.Model, batches: tf.data.Dataset) -> Predictions:
     return Predictions(np.concatenate(labels), np.concatenate(outputs))
 
 
-def _unsharded(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Every worker reads all batches; the strategy divides each among the replicas."""
-    options = tf.data.Options()
-    policy = tf.data.experimental.AutoShardPolicy
-    options.experimental_distribute.auto_shard_policy = policy.OFF
-    return batches.with_options(options)
+def _share(
+    strategy: tf.distribute.Strategy,
+    batches: tf.data.Dataset,
+    batch_size: int,
+    worker: int,
+    workers: int,
+) -> tf.data.Dataset:
+    """A worker's rows of every batch, cut into its replicas' batches."""
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return batches
+    rows = batch_size // workers
+    first = worker * rows
+    mine = batches.map(
+        lambda batch: tf.nest.map_structure(
+            lambda part: part[first : first + rows], batch
+        )
+    )
+    return mine.rebatch(batch_size // replicas, drop_remainder=True)

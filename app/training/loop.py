@@ -118,8 +118,9 @@ class Loop:
         while (
             state.progress.step < self._last_step and not state.progress.stopped_early
         ):
+            last = self._pause.settle(self._segment_end(state.progress.step))
             self._require_no_pause()
-            self._train_segment()
+            self._train_segment(last)
             self._act()
 
     def _act(self) -> None:
@@ -137,9 +138,8 @@ class Loop:
         if step >= self._pause_at:
             raise Interrupted(f"paused at step {step} by --stop_after")
 
-    def _train_segment(self) -> None:
+    def _train_segment(self, last: int) -> None:
         first = self._state.progress.step
-        last = self._segment_end(first)
         started = time.monotonic()
         result = self._trainer.run(first, last, self._state.sums)
         seconds = time.monotonic() - started

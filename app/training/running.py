@@ -6,6 +6,7 @@ touched. Read `train` first.
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +16,10 @@ import tensorflow as tf
 
 from app import durable
 from app.config import TrainConfig
-from app.distribution.strategies import make_strategy, require_divisible
-from app.errors import EXIT_DONE, Interrupted, TrainingFailed
+from app.distribution import peers, strategies
+from app.distribution.agreement import Agreement
+from app.distribution.cluster import ALONE, Cluster, from_environment
+from app.errors import EXIT_DONE, Interrupted, TrainingFailed, UserError
 from app.experiment import RunFolder, Start, decide_start
 from app.reporting import summary
 from app.training import assembly, checkpoints, nonfinite
@@ -24,6 +27,7 @@ from app.training.actions import Checkpoint, Evaluate, LogNorms
 from app.training.boundaries import Boundaries, step_of_epoch
 from app.training.config import Interval
 from app.training.evaluation import Evaluator
+from app.training.following import SilentJournal, SilentWriter
 from app.training.journal import Journal
 from app.training.loop import Action, Loop
 from app.training.results import Results, better_by
@@ -36,12 +40,16 @@ from pipelines.dataset import Dataset
 from pipelines.feed import Feed
 from pipelines.order import Order
 
+# Steps that a stream may be ahead of the one that is trained.
+_READ_AHEAD = 64
+
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """What a run is made of, before it starts."""
 
     strategy: tf.distribute.Strategy
+    cluster: Cluster
     dataset: Dataset
     description: dict[str, Any]
     network: assembly.Network
@@ -64,34 +72,45 @@ def train(config: TrainConfig) -> int:
       TrainingFailed: a value was not finite, or a record could not be read.
     """
     assert config.run.run_dir is not None  # RunConfig refuses a missing one
+    cluster = from_environment(os.environ)
     folder = RunFolder(pathlib.Path(config.run.run_dir))
     folder.require_writable()
     with contextlib.ExitStack() as held:
         changed: dict[str, list[Any]] = {}
         if folder.flags.exists():
-            held.enter_context(folder.locked())
+            _hold(held, folder, cluster)
             changed = folder.require_same_mathematics(config)
             if decide_start(folder, has_checkpoint=False) is Start.FINISHED:
-                print(f"{folder.path} is finished: nothing to do.")
-                print(summary.describe(folder.path))
+                if cluster.is_chief:
+                    print(f"{folder.path} is finished: nothing to do.")
+                    print(summary.describe(folder.path))
                 return EXIT_DONE
-        parts = build_parts(config)
-        if not folder.flags.exists():
-            held.enter_context(folder.locked())
-        Run(folder, config, parts).go(changed)
+        is_new = not folder.flags.exists()
+        run: Run | None = None
+        with peers.failures_named(cluster, lambda: run.step if run else 0):
+            parts = build_parts(config, cluster)
+            if is_new:
+                _hold(held, folder, cluster)
+            run = Run(folder, config, parts)
+            run.go(changed)
     return EXIT_DONE
 
 
-def build_parts(config: TrainConfig) -> Parts:
+def _hold(held: contextlib.ExitStack, folder: RunFolder, cluster: Cluster) -> None:
+    """Locks the folder for its only writer; the other workers read it."""
+    if cluster.is_chief:
+        held.enter_context(folder.locked())
+
+
+def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     """Opens the data and builds the model, without touching the run folder.
 
     Raises:
       UserError: flags or data are not fit.
     """
     assembly.set_threads(config)
-    strategy = make_strategy(config.distribution)
+    strategy = strategies.make_strategy(config.distribution, cluster)
     assembly.set_numerics(config)
-    require_divisible(config.data.batch_size, strategy)
     dataset = assembly.open_data(config)
     description = assembly.describe_data(dataset)
     examples = dataset.split_sizes["train"]
@@ -99,13 +118,20 @@ def build_parts(config: TrainConfig) -> Parts:
     last_step = step_of_epoch(config.training.epochs, order.steps_per_epoch)
     with strategy.scope():
         network = assembly.build_network(config, description)
+        if config.distribution.sync_batch_norm:
+            strategies.synchronize_batch_norm(network.model)
         with assembly.user_mistakes():
             optimizer = assembly.build_optimizer(config, network, order, last_step)
     better_by(config.training.monitor, network)
     with assembly.user_mistakes():
         augment = augmentation.parse(config.data.augment)
+        strategies.require_divisible(
+            config.data.batch_size, config.distribution, strategy, bool(augment.mixup)
+        )
         feed = dataset.training(order, augment)
-    return Parts(strategy, dataset, description, network, optimizer, feed, last_step)
+    return Parts(
+        strategy, cluster, dataset, description, network, optimizer, feed, last_step
+    )
 
 
 def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
@@ -120,6 +146,8 @@ def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
         batch_size=config.data.batch_size,
         seed=config.training.seed,
         clip_norm=config.optimizer.clip_norm,
+        accumulate=config.distribution.accumulate,
+        cluster=parts.cluster,
     )
 
 
@@ -134,11 +162,19 @@ class Run:
             parts.network.model, parts.optimizer, parts.network.metrics.names
         )
         self._results = Results.read(folder)
-        self._pause = PauseRequest()
-        self._writer = checkpoints.Writer(
-            folder.checkpoints, config.training.keep_checkpoints
+        self._agreement = Agreement(parts.strategy, parts.cluster)
+        self._pause = PauseRequest(self._agreement.all_of)
+        self._writer = (
+            checkpoints.Writer(folder.checkpoints, config.training.keep_checkpoints)
+            if parts.cluster.is_chief
+            else SilentWriter()
         )
         self._trainer = make_trainer(config, parts)
+
+    @property
+    def step(self) -> int:
+        """The last step that was done."""
+        return self._state.progress.step
 
     def go(self, changed: dict[str, list[Any]]) -> None:
         """Trains from where the folder is.
@@ -147,17 +183,11 @@ class Run:
           Interrupted: paused and saved.
           TrainingFailed: the run cannot go on.
         """
-        start = self._begin()
-        step = self._state.progress.step
+        start = self._begin() if self._parts.cluster.is_chief else self._follow()
+        step = self.step
         self._results.start(resumed=start is not Start.FRESH)
-        self._results.write(self._folder)
-        journal = Journal(
-            self._folder,
-            self._config,
-            start,
-            step=step,
-            last_step=self._parts.last_step,
-        )
+        self._write_results()
+        journal = self._open_journal(start)
         with contextlib.closing(journal):
             journal.record_start(step, changed)
             if start is not Start.RESUME:
@@ -172,8 +202,21 @@ class Run:
                 self._train(journal, checkpoint)
             self._end("finished")
             journal.finish()
+        # A worker that left would be missed by one that still writes.
+        self._agreement.all_of(0)
 
-    def _train(self, journal: Journal, checkpoint: Checkpoint) -> None:
+    def _open_journal(self, start: Start) -> Journal | SilentJournal:
+        if not self._parts.cluster.is_chief:
+            return SilentJournal()
+        return Journal(
+            self._folder,
+            self._config,
+            start,
+            step=self.step,
+            last_step=self._parts.last_step,
+        )
+
+    def _train(self, journal: Journal | SilentJournal, checkpoint: Checkpoint) -> None:
         """Runs the loop; pauses and failures are recorded in results.json."""
         try:
             self._loop(journal, checkpoint).run()
@@ -183,8 +226,24 @@ class Run:
         except TrainingFailed:
             self._end("failed")
             raise
+        except tf.errors.InvalidArgumentError as error:
+            raise self._unreadable(error) from error
         finally:
             self._writer.close()
+
+    def _unreadable(self, error: tf.errors.OpError) -> Exception:
+        """Names the record that a stream failed at; the error itself if there is none.
+
+        A stream reads ahead of the step.
+        """
+        step = self._state.progress.step
+        found = self._parts.feed.find_bad_example(
+            step, step + _READ_AHEAD
+        ) or self._parts.dataset.find_bad_example("validation")
+        if found is None:
+            return error
+        self._end("failed")
+        return UserError(found)
 
     def _begin(self) -> Start:
         """Decides where to start from, and takes the state over."""
@@ -202,7 +261,17 @@ class Run:
             folder.write_config(self._config)
             durable.write_json(folder.dataset, self._parts.description)
         print(self._announcement(start), flush=True)
+        self._agreement.all_of(self.step if snapshot is not None else -1)
         return start
+
+    def _follow(self) -> Start:
+        """Takes over the checkpoint that the chief found whole."""
+        step, *_ = self._agreement.all_of(0)
+        if step < 0:
+            return Start.FRESH
+        snapshot = checkpoints.load(checkpoints.path_of(self._folder.checkpoints, step))
+        self._state.restore(snapshot.arrays, snapshot.progress)
+        return Start.RESUME
 
     def _announcement(self, start: Start) -> str:
         step, path = self._state.progress.step, self._folder.path
@@ -216,7 +285,7 @@ class Run:
             )
         return f"{path}: resumes at step {step} of {self._parts.last_step}"
 
-    def _loop(self, journal: Journal, checkpoint: Checkpoint) -> Loop:
+    def _loop(self, journal: Journal | SilentJournal, checkpoint: Checkpoint) -> Loop:
         training = self._config.training
         pause_at = None
         if training.stop_after is not None:
@@ -235,7 +304,9 @@ class Run:
             on_nonfinite=self._fail,
         )
 
-    def _actions(self, journal: Journal, checkpoint: Checkpoint) -> tuple[Action, ...]:
+    def _actions(
+        self, journal: Journal | SilentJournal, checkpoint: Checkpoint
+    ) -> tuple[Action, ...]:
         """What is done at boundaries, in this order."""
         actions: list[Action] = [self._evaluate(journal.evaluated)]
         if self._config.training.log_norms:
@@ -260,6 +331,7 @@ class Run:
             batches=parts.dataset.evaluation("validation", batch_size),
             examples=parts.dataset.split_sizes["validation"],
             batch_size=batch_size,
+            cluster=parts.cluster,
         )
         return Evaluate(
             boundaries=self._boundaries(str(training.evaluate_every)),
@@ -286,6 +358,7 @@ class Run:
             checkpoint.save(self._state)
             self._writer.wait()
         self._end("interrupted")
+        self._agreement.all_of(0)
         raise Interrupted(
             f"{reason}; saved at step {step} of {self._parts.last_step} in"
             f" {self._folder.path}: the same command goes on"
@@ -298,7 +371,13 @@ class Run:
             with self._state.averaged():
                 digest = weights_sha256(self._state.model)
             self._results.values["weights_sha256"] = digest
-        self._results.write(self._folder)
+            if not self._parts.cluster.is_chief:
+                print(f"weights_sha256 here: {digest}", flush=True)
+        self._write_results()
+
+    def _write_results(self) -> None:
+        if self._parts.cluster.is_chief:
+            self._results.write(self._folder)
 
     def _fail(self, result: StepResult) -> None:
         """Says where a value first was not finite."""

@@ -4,9 +4,11 @@ import contextlib
 import os
 import signal
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# Above every signal's number.
+_SPAN = 128
 
 
 class PauseRequest:
@@ -15,11 +17,35 @@ class PauseRequest:
     A second signal changes nothing, so that it does no harm to the save; a third kills.
     Install it after tf.distribute's strategy: creating MultiWorkerMirroredStrategy
     makes the process swallow SIGTERM.
+
+    Attributes:
+      signal: what asked for a pause, here or at another worker; None before.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, all_of: Callable[[int], list[int]] = lambda value: [value]
+    ) -> None:
+        """Takes what tells each worker's number to all: see `Agreement.all_of`."""
         self.signal: signal.Signals | None = None
+        self._received = 0
+        self._all_of = all_of
         self._count = 0
+
+    def settle(self, step: int) -> int:
+        """The least of the workers' steps; `signal` is then the same on all of them.
+
+        Every worker has to call it as often as the others.
+        """
+        said = self._all_of(step * _SPAN + self._received)
+        received = max(value % _SPAN for value in said)
+        if received and self.signal is None:
+            self.signal = signal.Signals(received)
+        return min(value // _SPAN for value in said)
+
+    def is_asked(self) -> bool:
+        """Whether a pause was asked for at any worker, who all have to ask this."""
+        self.settle(0)
+        return self.signal is not None
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -36,12 +62,12 @@ class PauseRequest:
             yield
         finally:
             for number, handler in before.items():
-                paused = self.signal is not None
+                paused = self._received or self.signal is not None
                 signal.signal(number, signal.SIG_IGN if paused else handler)
 
     def _receive(self, number: int, _: types.FrameType | None) -> None:
         self._count += 1
-        self.signal = signal.Signals(number)
+        self._received = number
         if self._count >= 3:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

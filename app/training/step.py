@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from app.distribution import sharing
+from app.distribution.cluster import ALONE, Cluster
 from app.training import randomness
 from models.losses import PerExampleLoss
 from models.metrics import Metrics
@@ -46,6 +48,8 @@ class Trainer:
       batch_size: examples in a global batch.
       seed: of the layers' draws.
       clip_norm: largest norm of the gradients taken together, or None.
+      accumulate: parts that a replica's share is worked through in, one after another.
+      cluster: the workers, of which this process is one.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class Trainer:
         batch_size: int,
         seed: int,
         clip_norm: float | None,
+        accumulate: int = 1,
+        cluster: Cluster = ALONE,
     ) -> None:
         self._strategy = strategy
         self._model = model
@@ -71,6 +77,9 @@ class Trainer:
         self._seed = seed
         self._clip_norm = clip_norm
         self._replicas = strategy.num_replicas_in_sync
+        self._accumulate = accumulate
+        self._cluster = cluster
+        self._slice = batch_size // (self._replicas * accumulate)
         self._iterator: Any = None
         self._segment = tf.function(self._segment_loop)
         self._gradients = tf.function(self._gradient_function)
@@ -190,31 +199,74 @@ class Trainer:
     # spend seconds on translating Keras.
     @tf.autograph.experimental.do_not_convert
     def _replica_step(self, step: tf.Tensor, batch: Batch | None) -> tuple[Any, ...]:
-        replica = _replica_id()
+        first = _replica_id() * self._accumulate
+        gradients, loss, sums = self._slice_gradients(step, batch, first, 0)
+        variables = self._model.trainable_variables
+        pairs = zip(gradients, variables, strict=True)
+        trained = [v for g, v in pairs if g is not None]
+        total = [tf.convert_to_tensor(g) for g in gradients if g is not None]
+
+        def add_next(part: tf.Tensor, *so_far: Any) -> list[Any]:
+            more, part_loss, part_sums = self._slice_gradients(
+                step, batch, first + part, part
+            )
+            parts = [*(g for g in more if g is not None), part_loss, part_sums]
+            added = [a + b for a, b in zip(so_far, parts, strict=True)]
+            return [part + 1, *added]
+
+        if self._accumulate > 1:
+            # One after another, so that the memory of one part is enough.
+            _, *total, loss, sums = tf.while_loop(
+                lambda part, *_: part < self._accumulate,
+                add_next,
+                [tf.constant(1), *total, loss, sums],
+                parallel_iterations=1,
+            )
+        finite = self._apply(total, trained, loss)
+        return loss, tf.cast(finite, tf.int32), sums
+
+    def _slice_gradients(
+        self, step: tf.Tensor, batch: Batch | None, index: Any, part: Any
+    ) -> tuple[list[Any], tf.Tensor, tf.Tensor]:
+        """Gradients, loss and sums of one slice of the global batch.
+
+        Args:
+          step: of the training.
+          batch: the replica's streamed share, or None where the feed is resident.
+          index: of the slice in the global batch; the draws are keyed by it.
+          part: of the slice in the replica's share.
+        """
+        size = self._slice
         if batch is None:
-            share = self._batch_size // self._replicas
-            batch = self._feed.batch(step, first=replica * share, count=share)
+            batch = self._feed.batch(step, first=index * size, count=size)
+        elif self._accumulate > 1:
+            batch = tf.nest.map_structure(
+                lambda t: tf.ensure_shape(
+                    t[part * size : (part + 1) * size], [size, *t.shape[1:]]
+                ),
+                batch,
+            )
         with tf.GradientTape() as tape:
-            with randomness.keyed_draws(self._seed, step, replica):
+            with randomness.keyed_draws(self._seed, step, index):
                 predictions = self._model(batch.inputs, training=True)
             losses = self._loss(batch.labels, predictions)
             loss = self._objective(losses, batch.weights)
             scaled = self._optimizer.scale_loss(loss)
-        variables = self._model.trainable_variables
-        finite = self._apply(tape.gradient(scaled, variables), variables, loss)
         sums = self._metrics.sums(batch.labels, predictions, losses, batch.weights)
         stacked = tf.stack([sums[name] for name in self._metrics.names])
-        return loss, tf.cast(finite, tf.int32), stacked
+        gradients = tape.gradient(scaled, self._model.trainable_variables)
+        return gradients, loss, stacked
 
     def _objective(self, losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        """The replica's share of the global batch's mean loss: float32 scalar."""
+        """A slice's share of the global batch's mean loss: float32 scalar."""
         loss = tf.reduce_sum(losses * weights) / self._batch_size
         if self._model.losses:
-            loss += tf.add_n(self._model.losses) / self._replicas
+            slices = self._replicas * self._accumulate
+            loss += tf.add_n(self._model.losses) / slices
         return loss
 
     def _apply(
-        self, gradients: list[Any], variables: list[Any], loss: tf.Tensor
+        self, gradients: list[tf.Tensor], variables: list[Any], loss: tf.Tensor
     ) -> tf.Tensor:
         """Adds the replicas' gradients up and applies them if they are finite.
 
@@ -222,14 +274,11 @@ class Trainer:
         replica. Gradients that are not are replaced by zeros, so that the weights stay
         fit for finding the layer that went wrong.
         """
-        pairs = zip(gradients, variables, strict=True)
-        present = [(g, v) for g, v in pairs if g is not None]
-        reduced = [tf.convert_to_tensor(g) for g, _ in present]
+        reduced = gradients
         if self._replicas > 1:
-            context = tf.distribute.get_replica_context()
-            *reduced, loss = context.all_reduce("SUM", [*reduced, loss])
+            reduced, loss = self._add_up(gradients, loss)
         if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
-            return self._apply_scaled(reduced, [v for _, v in present], loss)
+            return self._apply_scaled(reduced, variables, loss)
         norm = tf.linalg.global_norm(reduced)
         finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
         factor = self._clip_factor(norm)
@@ -237,8 +286,29 @@ class Trainer:
             tf.where(finite, g if factor is None else g * factor, tf.zeros_like(g))
             for g in reduced
         ]
-        self._optimizer.apply(safe, [v for _, v in present])
+        self._optimizer.apply(safe, variables)
         return finite
+
+    def _add_up(
+        self, gradients: list[tf.Tensor], loss: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Sums of the replicas' gradients and losses, the same on every replica.
+
+        What the forward pass changed beside the weights, such as moving averages, is
+        replaced by the replicas' mean: otherwise a checkpoint, which holds one value of
+        each variable, would hold the first replica's and forget the others'.
+        """
+        moving = [
+            variable
+            for variable in self._model.non_trainable_variables
+            if tf.as_dtype(variable.dtype).is_floating
+        ]
+        values = [tf.convert_to_tensor(v.value) / self._replicas for v in moving]
+        context = tf.distribute.get_replica_context()
+        summed = context.all_reduce("SUM", [*gradients, loss, *values])
+        for variable, mean in zip(moving, summed[len(gradients) + 1 :], strict=True):
+            variable.assign(mean)
+        return list(summed[: len(gradients)]), summed[len(gradients)]
 
     def _clip_factor(self, norm: tf.Tensor) -> tf.Tensor | None:
         """What gradients of this norm are multiplied by; None without clipping."""
@@ -266,12 +336,16 @@ class Trainer:
         return loss, finite == self._replicas, sums
 
     def _distributed_batches(self, step: int) -> Any:
-        share = self._batch_size // self._replicas
-        if self._replicas == 1:
-            return self._feed.batches(step)
-        return self._strategy.distribute_datasets_from_function(
-            lambda _: self._feed.batches(step, batch_size=share)
-        )
+        def share(worker: int, workers: int) -> tf.data.Dataset:
+            count = self._batch_size // workers
+            return self._feed.batches(
+                step,
+                first=worker * count,
+                count=count,
+                batch_size=self._batch_size // self._replicas,
+            )
+
+        return sharing.distributed(self._strategy, self._cluster, share)
 
 
 def _replica_id() -> tf.Tensor | int:

@@ -1,0 +1,43 @@
+"""What workers must agree on though each has its own clock and its own signals.
+
+A collective operation that one worker enters and another does not waits for ever, so
+the length of a segment and a pause are settled by all before they act on them.
+"""
+
+import tensorflow as tf
+
+from app.distribution.cluster import Cluster
+
+
+class Agreement:
+    """Numbers that every worker gets to know of every other.
+
+    Args:
+      strategy: of all workers.
+      cluster: the workers; alone, a process agrees with itself at no cost.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, cluster: Cluster) -> None:
+        self._strategy = strategy
+        self._cluster = cluster
+        # Each of a worker's devices adds the same numbers.
+        workers = max(1, len(cluster.workers))
+        self._devices = strategy.num_replicas_in_sync // workers
+        self._sum = tf.function(self._sum_over_workers)
+
+    def all_of(self, value: int) -> list[int]:
+        """What each worker said: its `value`, by the workers' numbers."""
+        count = len(self._cluster.workers)
+        if not count:
+            return [value]
+        mine = [value if i == self._cluster.index else 0 for i in range(count)]
+        total = self._sum(tf.constant(mine, tf.int64))
+        return [int(said) // self._devices for said in total.numpy()]
+
+    def _sum_over_workers(self, values: tf.Tensor) -> tf.Tensor:
+        @tf.autograph.experimental.do_not_convert
+        def add(values: tf.Tensor) -> tf.Tensor:
+            return tf.distribute.get_replica_context().all_reduce("SUM", values)
+
+        totals = self._strategy.run(add, args=(values,))
+        return self._strategy.experimental_local_results(totals)[0]

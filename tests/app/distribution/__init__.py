@@ -1,0 +1,1 @@
+"""Tests of the devices and machines a run uses."""

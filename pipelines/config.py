@@ -19,8 +19,14 @@ class DataConfig:
         "digits",
         "Where examples come from: `digits`; a folder of images: CLASS/*.jpg (jpeg, "
         "png, bmp, gif), with or without train/, validation/, test/ above the classes; "
-        "*.npz or *.h5 with arrays x_train, y_train, with or without x_validation…, "
-        "x_test… (integer targets are classes, floats are values).",
+        "the same in an uncompressed *.tar; *.npz or *.h5 of arrays x_train, y_train, "
+        "with or without x_validation…, x_test… (integer targets are classes, floats "
+        "are values); or a table, *.csv or *.parquet, with --target.",
+    )
+    target: str | None = _field(
+        None,
+        "Column of a table to predict: texts, integers and booleans are classes, reals "
+        "are values.",
     )
     data_dir: str | None = _field(
         None,

@@ -56,7 +56,7 @@ def open_whole(config: DataConfig, features: Features) -> "Dataset":
     Raises:
         DataError: it cannot be opened or read, or its examples are of another kind.
     """
-    return Dataset(open_source(config), config, whole=features)
+    return Dataset(open_source(config, like=features), config, whole=features)
 
 
 class Dataset:

@@ -12,7 +12,8 @@ import tensorflow as tf
 from pipelines import preprocessing
 from pipelines.errors import DataError, first_sentence
 from pipelines.headers import HeaderError, read_header
-from pipelines.sources.folder import IMAGE_SUFFIXES, check_pixels
+from pipelines.sources.encoded import check_pixels
+from pipelines.sources.tree import IMAGE_SUFFIXES
 
 
 class FileBatch(NamedTuple):

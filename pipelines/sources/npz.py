@@ -63,6 +63,7 @@ def _read(name: str, arrays: np.lib.npyio.NpzFile) -> ArraySource:
 
 
 def _array(name: str, arrays: np.lib.npyio.NpzFile, array: str) -> np.ndarray:
+    assert arrays.zip is not None  # it is open
     member = f"{array}.npy" if f"{array}.npy" in arrays.zip.namelist() else array
     # The zip's own word for its size, before anything is unpacked.
     arrayfiles.require_room(name, array, arrays.zip.getinfo(member).file_size)

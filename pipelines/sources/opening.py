@@ -5,16 +5,23 @@ from pathlib import Path
 
 from pipelines.config import DataConfig
 from pipelines.errors import DataError
+from pipelines.features import Features
 from pipelines.sources.base import Source
 
 _KNOWN = (
-    "'digits', folders of images (CLASS/*.jpg, jpeg, png, bmp, gif), and files "
-    "*.npz, *.h5, *.hdf5"
+    "'digits', folders of images (CLASS/*.jpg, jpeg, png, bmp, gif), files "
+    "*.tar, *.npz, *.h5, *.hdf5, *.csv, *.parquet"
 )
+_TABLES = (".csv", ".parquet")
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lzma")
 
 
-def open_source(config: DataConfig) -> Source:
+def open_source(config: DataConfig, like: Features | None = None) -> Source:
     """The source that `config.dataset` names.
+
+    Args:
+        config: of the data.
+        like: features that a table's columns are to have, rather than guessed ones.
 
     Raises:
         DataError: there is no such source, or it holds nothing that can be used.
@@ -23,8 +30,14 @@ def open_source(config: DataConfig) -> Source:
     path = Path(name).expanduser()
     if config.data_dir and not path.exists():
         path = Path(config.data_dir).expanduser() / name
-    # 1. A name that is built in; 2. a folder; 3. a file by its suffix; 4. what cannot
-    # be read, and why.
+    is_table = path.suffix.lower() in _TABLES
+    if config.target is not None and not is_table:
+        raise DataError(
+            f"--target={config.target}: {name} is no table (*.csv, *.parquet); leave "
+            "--target out."
+        )
+    # 1. A name that is built in; 2. a folder; 3. a file by its
+    # suffix; 4. what cannot be read, and why.
     if name == "digits":
         from pipelines.sources.digits import open_digits
 
@@ -33,6 +46,10 @@ def open_source(config: DataConfig) -> Source:
         from pipelines.sources.folder import FolderSource
 
         return FolderSource(name, path)
+    if path.is_file() and is_table:
+        from pipelines.sources.table import TableSource
+
+        return TableSource(name, path, config.target, like)
     if path.is_file() and (source := _open_file(name, path)):
         return source
     if path.is_file() or name.startswith("tfds:"):
@@ -49,7 +66,16 @@ def open_source(config: DataConfig) -> Source:
 
 def _open_file(name: str, path: Path) -> Source | None:
     """The file as a source, or None if its suffix is not known."""
+    if path.name.lower().endswith(_COMPRESSED):
+        raise DataError(
+            f"--dataset={name} is compressed, and cannot be read in place; uncompress "
+            "it to a .tar (such as by gunzip) and name that."
+        )
     match path.suffix.lower():
+        case ".tar":
+            from pipelines.sources.tar import TarSource
+
+            return TarSource(name, path)
         case ".npz":
             from pipelines.sources.npz import open_npz
 

@@ -4,10 +4,39 @@ The one place where raw values are rescaled, so that what is saved or exported t
 exactly what training took.
 """
 
+from collections.abc import Sequence
+
 import keras
 
 from models.errors import ModelError
+from models.layers.table_encoding import TableEncoding
 from models.spec import Inputs
+
+
+def stack_layers(
+    inputs: Inputs, layers: Sequence[keras.layers.Layer], name: str
+) -> keras.Model:
+    """A model of `layers` over the flattened, preprocessed inputs, float32 [B, F].
+
+    Sequential, but for tables: their rows are a dict, which a Sequential cannot take.
+    """
+    if inputs.kind != "table":
+        flatten = keras.layers.Flatten(name="flatten")
+        first = [input_tensor(inputs), preprocessing(inputs), flatten]
+        return keras.Sequential([*first, *layers], name=name)
+    encoding = TableEncoding(inputs.columns, dtype="float32", name="table_encoding")
+    rows = {
+        part: keras.Input((len(columns),), dtype=dtype, name=part)
+        for part, dtype, columns in (
+            ("numbers", "float32", encoding.number_columns),
+            ("texts", "string", encoding.text_columns),
+        )
+        if columns
+    }
+    features = encoding(rows)
+    for layer in layers:
+        features = layer(features)
+    return keras.Model(rows, features, name=name)
 
 
 def input_tensor(inputs: Inputs) -> keras.KerasTensor:

@@ -1,24 +1,20 @@
-"""A multilayer perceptron, as a Sequential model."""
+"""A multilayer perceptron."""
 
 import keras
 
 from models.architectures import MLPConfig
-from models.inputs import input_tensor, preprocessing
+from models.inputs import stack_layers
 from models.layers.batch_normalization import BatchNormalization
 from models.outputs import output_layers
 from models.spec import Inputs, Outputs
 
 
 def build(config: MLPConfig, inputs: Inputs, outputs: Outputs) -> keras.Model:
-    """A Sequential model of `config.depth` hidden layers over the flattened inputs."""
-    layers = [
-        input_tensor(inputs),
-        preprocessing(inputs),
-        keras.layers.Flatten(name="flatten"),
-    ]
+    """A model of `config.depth` hidden layers over the flattened inputs."""
+    layers: list[keras.layers.Layer] = []
     for index in range(config.depth):
         layers.extend(_hidden(config, f"hidden{index + 1}"))
-    return keras.Sequential([*layers, *output_layers(outputs)], name="mlp")
+    return stack_layers(inputs, [*layers, *output_layers(outputs)], "mlp")
 
 
 def _hidden(config: MLPConfig, name: str) -> list[keras.layers.Layer]:

@@ -16,6 +16,7 @@ class Column:
         mean: Mean over the training split (numeric columns).
         std: Standard deviation over the training split (numeric columns).
         vocabulary: The values seen in the training split (categorical columns).
+        missing: Whether a value was missing in the training split.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Column:
     mean: float = 0.0
     std: float = 1.0
     vocabulary: tuple[str, ...] = ()
+    missing: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,9 @@ class Inputs:
 
     Attributes:
         kind: "image": [B, H, W, C] with pixel values in 0..255, rescaled inside the
-            model; "vector": [B, F]; "table": rows of `columns`.
+            model; "vector": [B, F]; "table": rows of `columns`, a dict of `numbers`,
+            the numeric and boolean columns, float32 [B, N] (a missing value is NaN),
+            and `texts`, the categorical ones, string [B, T] (missing is empty).
         shape: The shape of one example.
         columns: The columns, for tables.
         mean: For vectors, the mean of each feature over the training split; () leaves
@@ -50,6 +54,11 @@ class Inputs:
         if rank is not None and len(self.shape) != rank:
             raise ModelError(
                 f"{self.kind} inputs of shape {self.shape}: expected {rank} dimensions"
+            )
+        if self.kind == "table" and self.shape != (len(self.columns),):
+            raise ModelError(
+                f"table inputs of shape {self.shape} with {len(self.columns)} columns: "
+                "expected as many of one as of the other"
             )
         if len(self.mean) != len(self.std) or len(self.mean) not in (0, self.shape[-1]):
             raise ModelError(

@@ -70,13 +70,19 @@ class AshaOracle(RestorableOracle):
         return self._send_on_at_least_one()
 
     def may_go_on(self) -> set[str]:
-        """Trials that would still be among the best if all others were worse."""
+        """Trials that would still be among the best if all to come were worse.
+
+        One more of each rung is kept, for one that fails after it went on.
+        """
         found: set[str] = set()
-        most = self.limit or self.configurations()
+        coming = max(0, (self.limit or 0) - self.configurations())
         for rung in range(len(self.rungs) - 1):
-            places = max(1, most // self._factor ** (rung + 1))
+            arrived = sum(_rung_of(trial) == rung for trial in self.trials.values())
+            places = max(1, (arrived + coming) // self._factor)
             ranked = self._completed(rung)[: places + 1]
-            found |= {t.trial_id for t in ranked if not self._promotions(t)}
+            waiting = {t.trial_id for t in ranked if not self._promotions(t)}
+            coming += len(waiting)
+            found |= waiting
         return found
 
     def _completed(self, rung: int) -> list[trial_module.Trial]:

@@ -225,7 +225,7 @@ def _write_events(
 ) -> None:
     writer = EventFileWriter(str(folder))
     for step, summary in summaries:
-        writer.add_event(
-            event_pb2.Event(wall_time=time.time(), step=step, summary=summary)
-        )
+        # The HParams plugin makes TensorFlow's messages, the writer takes its own.
+        own = summary_pb2.Summary.FromString(summary.SerializeToString())
+        writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=own))
     writer.close()

@@ -1,0 +1,1 @@
+"""Tests of the tuning room, without processes or training."""

@@ -19,6 +19,7 @@ class DataConfig:
         "digits",
         "Where examples come from: `digits`; a folder of images: CLASS/*.jpg (jpeg, "
         "png, bmp, gif), with or without train/, validation/, test/ above the classes; "
+        "a folder that `pack` wrote; "
         "the same in an uncompressed *.tar; *.npz or *.h5 of arrays x_train, y_train, "
         "with or without x_validation…, x_test… (integer targets are classes, floats "
         "are values); or a table, *.csv or *.parquet, with --target.",

@@ -9,7 +9,7 @@ from pipelines.features import Features
 from pipelines.sources.base import Source
 
 _KNOWN = (
-    "'digits', folders of images (CLASS/*.jpg, jpeg, png, bmp, gif), files "
+    "'digits', folders of images (CLASS/*.jpg, jpeg, png, bmp, gif) or packed, files "
     "*.tar, *.npz, *.h5, *.hdf5, *.csv, *.parquet"
 )
 _TABLES = (".csv", ".parquet")
@@ -36,12 +36,16 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
             f"--target={config.target}: {name} is no table (*.csv, *.parquet); leave "
             "--target out."
         )
-    # 1. A name that is built in; 2. a folder; 3. a file by its
+    # 1. A name that is built in; 2. a folder, packed or of images; 3. a file by its
     # suffix; 4. what cannot be read, and why.
     if name == "digits":
         from pipelines.sources.digits import open_digits
 
         return open_digits()
+    if path.is_dir() and (path / "atelier.json").is_file():
+        from pipelines.sources.packed import PackedSource
+
+        return PackedSource(name, path)
     if path.is_dir():
         from pipelines.sources.folder import FolderSource
 

@@ -1,0 +1,365 @@
+"""Packs a dataset: into a folder that TensorFlow Datasets opens, an HDF5 file or a tar.
+
+Read `pack` first. A folder is written aside, shard by shard; a start that finds whole
+shards of the same dataset keeps them. What is complete is renamed into place.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines import serialization, shards, tfds_folder
+from pipelines.dataset import open_dataset
+from pipelines.errors import DataError
+from pipelines.features import Features
+from pipelines.packconfig import PackConfig
+from pipelines.sources.base import SPLITS
+from pipelines.tfds_folder import Part
+
+MANIFEST = "atelier.json"
+PROGRESS = "progress.json"
+CONTENT_HASHES, TARGETS = "hashes.npy", "targets.npy"
+_VERSION = 1
+_CHUNK = 256
+_SUFFIX_OF = {b"\xff\xd8": "jpg", b"\x89P": "png", b"BM": "bmp", b"GI": "gif"}
+
+
+class PackPaused(Exception):
+    """A pause was asked for; what is written so far is kept."""
+
+
+def pack(
+    config: PackConfig, paused: Callable[[], bool], tell: Callable[[str], None]
+) -> Path:
+    """Writes the dataset that `config` describes; returns what was written.
+
+    Args:
+        config: source and form.
+        paused: asked between chunks of examples.
+        tell: told a line of progress.
+
+    Raises:
+        DataError: the source is not fit, or there is something in the way.
+        PackPaused: `paused` said so; the same call goes on.
+    """
+    output = _output(config)
+    if output.exists():
+        raise DataError(
+            f"--pack_dir={output} is there already; remove it, name another, or check "
+            "it by --verify."
+        )
+    packer = Packer(config, paused, tell)
+    aside = output.with_name(f".{output.name}.partial")
+    if config.format in shards.FORMATS:
+        packer.write_folder(aside)
+    else:
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        packer.write_file(aside)
+    os.replace(aside, output)
+    if output.is_dir():
+        (output / PROGRESS).unlink()
+    _flush(output.parent)
+    return output
+
+
+def verify(config: PackConfig) -> int:
+    """Reads a packed folder back and compares it; returns the number of examples.
+
+    Raises:
+        DataError: it is damaged, or holds other examples than the source.
+    """
+    from pipelines.sources.packed import PackedSource
+
+    output = _output(config)
+    if not output.is_dir():
+        raise DataError(
+            f"--pack_dir={output} is no packed folder; --verify checks one that "
+            "--format=array_record or tfrecord made."
+        )
+    packed = PackedSource(str(output), output)
+    packer = Packer(config, lambda: False, lambda line: None)
+    if packed.encoding == "image" and not packer.encoded:
+        raise DataError(f"{output} holds encoded images; leave --decode out.")
+    at = 0
+    for split in SPLITS:
+        for start in range(0, packer.dataset.split_sizes[split], _CHUNK):
+            examples, targets = packer.read(split, start, start + _CHUNK)
+            rows = np.arange(at, at + len(examples))
+            for row, mine, other in zip(rows, examples, packed.read(rows), strict=True):
+                same = mine == other if packer.encoded else (mine == other).all()
+                if not (
+                    same and np.array_equal(targets[row - at], packed.targets[row])
+                ):
+                    name = packer.dataset.names(split)[start + row - at]
+                    raise DataError(
+                        f"{packed.describe(int(row))} is not {name}; pack it again."
+                    )
+            at += len(examples)
+    if at != len(packed):
+        raise DataError(
+            f"{output} holds {len(packed)} examples, but {config.dataset} {at}; pack "
+            "it again."
+        )
+    return at
+
+
+class Packer:
+    """A dataset, opened to be packed.
+
+    Attributes:
+        dataset: examined and split.
+        encoded: whether encoded images are stored as they are.
+        features: of what is stored.
+    """
+
+    def __init__(
+        self,
+        config: PackConfig,
+        paused: Callable[[], bool],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._paused = paused
+        self._tell = tell
+        self.encoded = self._stays_encoded()
+        self.dataset = open_dataset(self._data())
+        self.features = self._features()
+
+    def write_folder(self, folder: Path) -> None:
+        """Writes all shards that are not there yet, and what describes them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        files = self._kept(folder)
+        parts = self._parts()
+        for number, part in enumerate(parts, 1):
+            if part.file in files:
+                continue
+            temporary = folder / f"{part.file}.tmp"
+            records = self._records(part)
+            shards.write_shard(temporary, self._config.format, records)
+            os.replace(temporary, folder / part.file)
+            files[part.file] = _file_facts(folder / part.file)
+            self._write_json(folder / PROGRESS, {"plan": self._plan(), "files": files})
+            self._tell(f"{number} of {len(parts)} files")
+        self._describe(folder, parts, files)
+        _flush(folder)
+
+    def write_file(self, path: Path) -> None:
+        """Writes one HDF5 file or tar."""
+        write = self._write_hdf5 if self._config.format == "hdf5" else self._write_tar
+        write(path)
+        _flush(path)
+
+    def read(self, split: str, start: int, stop: int) -> tuple[Any, np.ndarray]:
+        """Examples [start, stop) of a split, as they are stored, and their targets."""
+        indices = self.dataset.splits[split][start:stop]
+        targets = self.dataset.source.targets[indices]
+        if self.encoded:
+            return self.dataset.source.read(indices), targets
+        positions = np.arange(start, start + len(indices))
+        return self.dataset.examples(split, positions).inputs, targets
+
+    def _data(self) -> Any:
+        data = self._config.data
+        # What stays encoded keeps its size; any will do for opening.
+        return dataclasses.replace(data, image_size="1") if self.encoded else data
+
+    def _stays_encoded(self) -> bool:
+        from pipelines.sources.opening import open_source
+
+        source = open_source(self._config.data)
+        config = self._config
+        if source.encoding == "row":
+            raise DataError(f"{config.dataset} is a table; it is read as it is.")
+        encoded = source.encoding == "image" and not config.decode
+        if encoded and config.image_size:
+            raise DataError(
+                f"--image_size={config.image_size} resizes what is decoded; add "
+                "--decode, or leave it out."
+            )
+        if encoded and config.format == "hdf5":
+            raise DataError(
+                "--format=hdf5 stores pixels: add --decode (and --image_size)."
+            )
+        if not encoded and config.format == "tar":
+            raise DataError(
+                "--format=tar stores encoded images: name a source of such, without "
+                "--decode."
+            )
+        return encoded
+
+    def _features(self) -> Features:
+        features = self.dataset.features
+        if self.encoded:
+            return dataclasses.replace(
+                features, shape=self.dataset.source.features.shape
+            )
+        return features
+
+    def _parts(self) -> list[Part]:
+        """The files of all splits, named as TFDS names them."""
+        parts = []
+        size = self._config.examples_per_shard
+        for split in SPLITS:
+            examples = self.dataset.split_sizes[split]
+            count = -(-examples // size)
+            for number in range(count):
+                name = f"{tfds_folder.NAME}-{split}.{self._config.format}"
+                parts.append(
+                    Part(
+                        f"{name}-{number:05}-of-{count:05}",
+                        split,
+                        examples * number // count,
+                        examples * (number + 1) // count,
+                    )
+                )
+        return parts
+
+    def _records(self, part: Part) -> Iterator[bytes]:
+        for start in range(part.start, part.stop, _CHUNK):
+            self._require_no_pause()
+            stop = min(start + _CHUNK, part.stop)
+            for example, target in zip(
+                *self.read(part.split, start, stop), strict=True
+            ):
+                yield serialization.serialize(self.features, example, target)
+
+    def _require_no_pause(self) -> None:
+        if self._paused():
+            raise PackPaused
+
+    def _plan(self) -> str:
+        """What a shard's contents depend on, as a digest."""
+        splits = self.dataset.summary()["splits"]
+        prints = {split: facts["sha256"] for split, facts in splits.items()}
+        ids = [self.dataset.names(split) for split in SPLITS]
+        facts = [
+            _VERSION,
+            self._config.format,
+            self.encoded,
+            self.features.to_json(),
+            self._config.examples_per_shard,
+            prints,
+            ids,
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def _kept(self, folder: Path) -> dict[str, dict[str, Any]]:
+        """Facts of the files of an interrupted start that are whole and still fit."""
+        for leftover in folder.glob("*.tmp"):
+            leftover.unlink()
+        try:
+            progress = json.loads((folder / PROGRESS).read_text())
+        except (OSError, ValueError):
+            progress = {}
+        if progress.get("plan") != self._plan():
+            shutil.rmtree(folder)
+            folder.mkdir()
+            return {}
+        kept = {
+            name: facts
+            for name, facts in progress["files"].items()
+            if (folder / name).exists() and _file_facts(folder / name) == facts
+        }
+        self._tell(f"goes on: {len(kept)} files are there already")
+        return kept
+
+    def _describe(
+        self, folder: Path, parts: list[Part], files: dict[str, dict[str, Any]]
+    ) -> None:
+        """Writes what TFDS reads, and what Atelier checks."""
+        source = self.dataset.source
+        order = np.concatenate([self.dataset.splits[split] for split in SPLITS])
+        for name, values in (
+            (CONTENT_HASHES, source.content_hashes()[order]),
+            (TARGETS, source.targets[order]),
+        ):
+            np.save(folder / name, values, allow_pickle=False)
+        tfds_folder.write_metadata(folder, parts, self.features, self.encoded)
+        for path in sorted(folder.iterdir()):
+            if path.name not in (*files, PROGRESS, MANIFEST):
+                _flush(path)
+                files[path.name] = _file_facts(path)
+        manifest = {
+            "version": _VERSION,
+            "source": source.name,
+            "format": self._config.format,
+            "encoded": self.encoded,
+            "features": self.features.to_json(),
+            "splits": dict(self.dataset.split_sizes),
+            "parts": [dataclasses.asdict(part) for part in parts],
+            "files": files,
+        }
+        self._write_json(folder / MANIFEST, manifest)
+
+    def _write_json(self, path: Path, value: Any) -> None:
+        temporary = path.with_name(f"{path.name}.tmp")
+        with open(temporary, "w") as file:
+            json.dump(value, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+    def _write_hdf5(self, path: Path) -> None:
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            if self.features.classes:
+                names = [name.encode() for name in self.features.classes]
+                file.create_dataset("classes", data=np.array(names))
+            for split, examples in self.dataset.split_sizes.items():
+                if not examples:
+                    continue
+                shape = (examples, *(side or 0 for side in self.features.shape))
+                image = self.features.kind == "image"
+                rows = file.create_dataset(f"x_{split}", shape, "u1" if image else "f4")
+                targets = self.dataset.source.targets[self.dataset.splits[split]]
+                file.create_dataset(f"y_{split}", data=targets)
+                for start in range(0, examples, _CHUNK):
+                    self._require_no_pause()
+                    found, _ = self.read(split, start, start + _CHUNK)
+                    rows[start : start + len(found)] = found
+
+    def _write_tar(self, path: Path) -> None:
+        with tarfile.open(path, "w") as archive:
+            for split, examples in self.dataset.split_sizes.items():
+                for start in range(0, examples, _CHUNK):
+                    self._require_no_pause()
+                    found, targets = self.read(split, start, start + _CHUNK)
+                    for row, contents in enumerate(found):
+                        # Numbered within the class's folder, in the split's order.
+                        label = self.features.classes[targets[row]]
+                        suffix = _SUFFIX_OF[contents[:2]]
+                        member = tarfile.TarInfo(
+                            f"{split}/{label}/{start + row:09}.{suffix}"
+                        )
+                        member.size = len(contents)
+                        archive.addfile(member, io.BytesIO(contents))
+
+
+def _output(config: PackConfig) -> Path:
+    assert config.pack_dir  # PackConfig refuses a missing one
+    return Path(config.pack_dir).expanduser().absolute()
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _flush(path: Path) -> None:
+    """Flushes a file's contents, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,147 @@
+"""A folder that `pack` wrote: checked as a whole, then read at random."""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import serialization, shards
+from pipelines.errors import DataError
+from pipelines.features import Features
+from pipelines.packing import CONTENT_HASHES, MANIFEST, TARGETS
+from pipelines.sources.base import Source
+
+
+class PackedSource(Source):
+    """Examples in the order in which they were packed, with the splits of then.
+
+    Their content hashes are those of the source that was packed, so that fingerprints
+    and duplicates are the same in both.
+    """
+
+    native = False
+    batched = True
+
+    def __init__(self, name: str, folder: Path) -> None:
+        """Compares every file with the checksum that it was packed with.
+
+        Raises:
+            DataError: a file is missing, or its bytes changed.
+        """
+        self.name = name
+        manifest = _read_manifest(name, folder)
+        _check_files(name, folder, manifest["files"])
+        self.features = Features.from_json(manifest["features"])
+        self.encoding = "image" if manifest["encoded"] else "array"
+        self.targets = np.load(folder / TARGETS, allow_pickle=False)
+        self._hashes = np.load(folder / CONTENT_HASHES, allow_pickle=False)
+        self.given_splits = _splits(manifest["splits"])
+        self.notes = {"packed_from": manifest["source"]}
+        self._files = [part["file"] for part in manifest["parts"]]
+        self._shards = [
+            shards.open_shard(folder / file, manifest["format"]) for file in self._files
+        ]
+        lengths = [part["stop"] - part["start"] for part in manifest["parts"]]
+        self._ends = np.cumsum(lengths, dtype=np.int64)
+
+    def examine(self, max_pixels: int) -> None:
+        """Images of one size are checked by that; others were when they were packed."""
+        height, width, *_ = (*self.features.shape, None)
+        if self.features.kind == "image" and (height or 0) * (width or 0) > max_pixels:
+            raise DataError(
+                f"{self.name} holds images of {height}×{width} pixels, more than "
+                f"--max_pixels={max_pixels}; raise it."
+            )
+
+    def content_hashes(self) -> np.ndarray:
+        """SHA-256 of each raw example of the source that was packed: uint8 [n, 32]."""
+        return self._hashes
+
+    def read(self, indices: np.ndarray) -> Any:
+        """The examples at `indices`: encoded images, or arrays [k, …]."""
+        records = tf.constant(self._records(np.asarray(indices)), tf.string)
+        found = serialization.parse(
+            self.features, records, self.encoding == "image"
+        ).numpy()
+        return found.tolist() if self.encoding == "image" else found
+
+    def lookup(self, indices: tf.Tensor) -> tf.Tensor:
+        """The examples at `indices` [k]; records are fetched by Python."""
+        records = tf.numpy_function(self._records, [indices], tf.string, stateful=False)
+        records = tf.ensure_shape(records, indices.shape)
+        return serialization.parse(self.features, records, self.encoding == "image")
+
+    def describe(self, index: int) -> str:
+        """The file and the number of the record in it."""
+        part, row = self._place(index)
+        return f"{self.name}, {self._files[part]}, record {row}"
+
+    def _place(self, index: int) -> tuple[int, int]:
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        return part, int(index - (self._ends[part - 1] if part else 0))
+
+    def _records(self, indices: np.ndarray) -> np.ndarray:
+        """Serialized records: object [k]."""
+        records = np.empty(len(indices), object)
+        part_of = np.searchsorted(self._ends, indices, side="right")
+        for part in np.unique(part_of):
+            chosen = np.flatnonzero(part_of == part)
+            first = self._ends[part - 1] if part else 0
+            rows = (indices[chosen] - first).tolist()
+            for place, record in zip(
+                chosen, self._shards[part].read(rows), strict=True
+            ):
+                records[place] = record
+        return records
+
+
+def _read_manifest(name: str, folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        if set(manifest) >= {"files", "features", "splits", "parts", "format"}:
+            return manifest
+        reason = "fields are missing"
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise DataError(
+        f"{name}: {MANIFEST} cannot be read ({reason}); pack the dataset again."
+    )
+
+
+def _check_files(name: str, folder: Path, files: Mapping[str, Any]) -> None:
+    """Compares sizes and SHA-256 of all files, in parallel.
+
+    Raises:
+        DataError: one is missing or has changed.
+    """
+
+    def problem(file: str) -> str | None:
+        try:
+            if (folder / file).stat().st_size != files[file]["bytes"]:
+                return f"{file} has another size than it was packed with"
+            with open(folder / file, "rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            return f"{file} cannot be read: {error.strerror}"
+        return None if digest == files[file]["sha256"] else f"{file} has changed"
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in pool.map(problem, files):
+            if found:
+                raise DataError(
+                    f"{name}: {found}; it is not used: copy or pack it again."
+                )
+
+
+def _splits(sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    ends = np.cumsum(list(sizes.values()), dtype=np.int64)
+    return {
+        split: np.arange(end - size, end, dtype=np.int64)
+        for (split, size), end in zip(sizes.items(), ends, strict=True)
+    }

@@ -20,9 +20,7 @@ from tuning.objective import Objective
 from tuning.restorable import (
     COMPLETED,
     FAILED,
-    IDLE,
     RUNNING,
-    STOPPED,
     Answer,
     RestorableOracle,
     hyperparameters,
@@ -171,27 +169,30 @@ def build(
     }
     if config.tuner == "hyperband":
         oracle = _hyperband(config, epochs, common)
-    elif config.tuner == "asha":
-        oracle = AshaOracle(
-            min_epochs=config.min_epochs,
-            max_epochs=epochs,
-            factor=config.factor,
-            **common,
-        )
-    elif config.tuner == "grow":
-        oracle = GrowOracle(space=space, repeats=config.repeats, **common)
     else:
-        if config.tuner == "grid":
-            _require_listed(space)
-        oracle = {
-            "random": RandomOracle,
-            "grid": GridOracle,
-            "bayesian": BayesianOracle,
-        }[config.tuner](max_trials=None, **common)
-    if config.tuner != "hyperband":
+        oracle = _limited(config, space, epochs, common)
         oracle.limit = config.trials
     oracle.verbose = 0
     return oracle
+
+
+def _limited(
+    config: SearchConfig, space: Space, epochs: float, common: Mapping[str, Any]
+) -> RestorableOracle:
+    """The oracle of a tuner that may be stopped after any number of trials."""
+    if config.tuner == "asha":
+        rungs: dict[str, Any] = {
+            "min_epochs": config.min_epochs,
+            "factor": config.factor,
+        }
+        return AshaOracle(max_epochs=epochs, **rungs, **common)
+    if config.tuner == "grow":
+        return GrowOracle(space=space, repeats=config.repeats, **common)
+    if config.tuner == "grid":
+        _require_listed(space)
+        return GridOracle(max_trials=None, **common)
+    kind = RandomOracle if config.tuner == "random" else BayesianOracle
+    return kind(max_trials=None, **common)
 
 
 def _hyperband(
@@ -222,6 +223,3 @@ def _require_listed(space: Space) -> None:
                 " --tuner=grid: a grid needs values; add :step=S (a factor with :log),"
                 " or give choices (A|B|C)"
             )
-
-
-__all__ = ["IDLE", "STOPPED", "RestorableOracle", "build"]

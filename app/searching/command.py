@@ -55,14 +55,18 @@ def tune(config: TuneConfig) -> int:
             agent.work()
         finally:
             reports.write_all(folder, search, objective, config, space, threads)
+    _require_done(search, folder)
+    report.finish(folder)
+    return EXIT_DONE
+
+
+def _require_done(search: Search, folder: SearchFolder) -> None:
     ended = search.ended()
     if ended not in ("done", None):
         raise TrainingFailed(
             f"{ended}; see {folder.table} and {folder.path / 'logs'}, and give the same"
             " command to go on"
         )
-    report.finish(folder)
-    return EXIT_DONE
 
 
 def _open(

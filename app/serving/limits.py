@@ -26,20 +26,14 @@ def require_decodable(
     Raises:
       tf.errors.InvalidArgumentError: when run; names the input and the row.
     """
-    name = tf.strings.join(["image_bytes[", tf.strings.as_string(row), "]"])
+    text = tf.strings.as_string
+    name = tf.strings.join(["image_bytes[", text(row), "] "])
     pixels = pixel_count(contents)
-    is_image = tf.debugging.Assert(
-        pixels >= 0,
-        [
-            name,
-            "is not a JPEG, PNG, BMP or GIF image; bytes:",
-            tf.strings.length(contents),
-        ],
-    )
-    fits = tf.debugging.Assert(
-        pixels <= max_pixels,
-        [name, "has pixels:", pixels, "; expected at most", max_pixels],
-    )
+    no_image = [name, "is not a JPEG, PNG, BMP or GIF image (bytes: "]
+    no_image += [text(tf.strings.length(contents)), ")"]
+    too_large = [name, "has ", text(pixels), f" pixels; at most {max_pixels} allowed"]
+    is_image = tf.debugging.Assert(pixels >= 0, [tf.strings.join(no_image)])
+    fits = tf.debugging.Assert(pixels <= max_pixels, [tf.strings.join(too_large)])
     with tf.control_dependencies([is_image, fits]):
         return tf.identity(contents)
 

@@ -142,11 +142,23 @@ class Server(tf.Module):
         if labels is not None:
             self._asset = tf.saved_model.Asset(str(labels))
             self._labels = _lookup_table(self._asset)
-        functions = {self._contract.raw_signature: self.raw_function()}
+        raw = _named_function(self._checked_answers, self._contract.raw_input)
+        functions = {self._contract.raw_signature: raw}
         if self._contract.features.kind == "image":
             functions[DEFAULT] = self.bytes_function()
         self._functions = functions
         tf.saved_model.save(self, str(path), signatures=functions)
+
+    def _checked_answers(self, examples: tf.Tensor) -> Answers:
+        """The answers, or an error that names the input where its shape is wrong.
+
+        Nothing but the graph checks it in a server: a network that pools over the
+        whole image would answer for any size.
+        """
+        raw = self._contract.raw_input
+        with tf.name_scope(raw.name):
+            examples = tf.ensure_shape(examples, raw.shape)
+        return self.answers(examples)
 
     def save_raw(self, path: pathlib.Path) -> None:
         """Writes a SavedModel of the raw signature alone, for conversion to LiteRT."""
@@ -189,5 +201,7 @@ def _named_function(
     def named(given: tf.Tensor) -> Answers:
         return function(given)
 
+    # TensorFlow's own errors, of a wrong type for example, give the function's name.
+    named.__name__ = spec.name
     # AutoGraph would only take its time to translate Keras.
     return tf.function(named, input_signature=[spec], autograph=False)

@@ -1,5 +1,6 @@
 """A C program on TensorFlow's C API answers the golden inputs as training did."""
 
+import functools
 import pathlib
 import shutil
 import subprocess
@@ -16,9 +17,10 @@ COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 WHEEL = pathlib.Path(tf.__file__).parent
 
 
-def build(folder: pathlib.Path) -> pathlib.Path:
-    """The program, compiled against the installed wheel."""
-    program = folder / "c_program"
+@functools.cache
+def build() -> pathlib.Path:
+    """The program, compiled against the installed wheel: seconds, for its symbols."""
+    program = subjects.folder() / "c_program"
     libraries = sorted(WHEEL.glob("libtensorflow_cc.so.*"))[:1]
     libraries += sorted(WHEEL.glob("libtensorflow_framework.so.*"))[:1]
     subprocess.run(
@@ -57,7 +59,7 @@ class CProgramTest(tf.test.TestCase):
         super().setUp()
         if COMPILER is None:
             self.skipTest("there is no C compiler on the path")
-        self.program = build(pathlib.Path(self.get_temp_dir()))
+        self.program = build()
         self.version = subjects.export()
 
     def answer(self, *files: pathlib.Path) -> subprocess.CompletedProcess[str]:
@@ -101,6 +103,7 @@ class CProgramTest(tf.test.TestCase):
         ran = self.answer(path)
         self.assertEqual(ran.returncode, 1)
         self.assertIn("image_bytes[0] is not a JPEG, PNG, BMP or GIF", ran.stderr)
+        self.assertEqual(ran.stdout, "")
 
 
 if __name__ == "__main__":

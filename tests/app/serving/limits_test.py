@@ -101,7 +101,7 @@ class RequireDecodableTest(tf.test.TestCase):
         )
         for bomb in (png_bomb(30_000), gif_bomb(60_000)):
             with self.assertRaisesRegex(
-                tf.errors.InvalidArgumentError, r"image_bytes\[3\].*has pixels"
+                tf.errors.InvalidArgumentError, r"image_bytes\[3\] has \d+ pixels"
             ):
                 check(tf.constant(bomb))
 

@@ -100,10 +100,12 @@ class RequestsTest(tf.test.TestCase):
         damaged = bytearray(encoded(64, 64, "PNG"))
         damaged[60:90] = bytes(30)
         strangers = {
-            b"": r"image_bytes\[1\].*is not a JPEG, PNG, BMP or GIF image",
-            b"not an image": r"image_bytes\[1\].*is not a JPEG, PNG, BMP or GIF image",
-            png_bomb(30_000): r"image_bytes\[1\].*has pixels.*900000000.*20000000",
-            gif_bomb(60_000): r"image_bytes\[1\].*has pixels",
+            b"": r"image_bytes\[1\] is not a JPEG, PNG, BMP or GIF image",
+            b"not an image": r"image_bytes\[1\] is not a JPEG, PNG, BMP or GIF image",
+            png_bomb(
+                30_000
+            ): r"image_bytes\[1\] has 900000000 pixels; at most 20000000",
+            gif_bomb(60_000): r"image_bytes\[1\] has \d+ pixels",
             b"\xff\xd8\xff\xe0": "image_bytes",
             encoded(9, 9, "JPEG")[:200]: "image_bytes",
             bytes(damaged): "image_bytes",
@@ -124,10 +126,11 @@ class RequestsTest(tf.test.TestCase):
             tf.zeros([8, 8, 3], tf.uint8),
             tf.zeros([1, 8, 8, 3], tf.float32),
         ):
-            with self.assertRaisesRegex(
-                (TypeError, ValueError, tf.errors.InvalidArgumentError), "pixels"
-            ):
-                call(pixels=wrong)
+            with self.subTest(f"{wrong.dtype.name} {wrong.shape}"):
+                with self.assertRaisesRegex(
+                    (TypeError, ValueError, tf.errors.InvalidArgumentError), "pixels"
+                ):
+                    call(pixels=wrong)
         with self.assertRaisesRegex(TypeError, "pixels"):
             call()
         self.assertLen(call(pixels=tf.zeros([2, 8, 8, 3], tf.uint8))["label"], 2)

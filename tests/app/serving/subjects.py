@@ -81,17 +81,23 @@ def export_config(run_dir: pathlib.Path, *arguments: str) -> ExportConfig:
     return flags.parse(ExportConfig, [f"--run_dir={run_dir}", *arguments])
 
 
+def folder() -> pathlib.Path:
+    """A folder that is there as long as this process."""
+    return pathlib.Path(_temporary.name)
+
+
 @functools.cache
 def pictures() -> pathlib.Path:
     """A folder of JPEG files of two classes, none of the model's size."""
-    folder = pathlib.Path(_temporary.name, "pictures")
-    return folders.write_classes(folder, per_class=30, suffix="jpg", size=(13, 17))
+    return folders.write_classes(
+        folder() / "pictures", per_class=30, suffix="jpg", size=(13, 17)
+    )
 
 
 @functools.cache
 def run() -> pathlib.Path:
     """A run on `pictures`, a CNN on 8×8 pixels."""
-    path = pathlib.Path(_temporary.name, "run")
+    path = folder() / "run"
     arguments = ("--model=cnn", "--model_args=depth=1,width=4", "--image_size=8")
     write_run(subject(path, None, f"--dataset={pictures()}", *arguments))
     return path

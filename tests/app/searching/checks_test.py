@@ -83,7 +83,7 @@ class ChecksTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(
         (4, 2, [[0, 1], [2, 3]]),
-        (5, 2, [[0, 1], [2, 3, 4]]),
+        (5, 2, [[0, 1, 2], [3, 4]]),
         (1, 3, [[0], [0], [0]]),
         (0, 2, [[], []]),
     )

@@ -20,7 +20,7 @@ from app.experiment import RunFolder
 from app.training import checkpoints, state
 from models import losses, metrics, optimizers, registry
 from models.errors import ModelError
-from models.spec import Inputs, Outputs
+from models.spec import Column, Inputs, Outputs
 from pipelines.dataset import Dataset, open_dataset, open_whole
 from pipelines.errors import DataError
 from pipelines.features import Features
@@ -130,7 +130,13 @@ def set_numerics(config: TrainConfig) -> None:
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
     """What dataset.json holds: the data's summary, and the statistics models need."""
-    statistics: dict[str, list[float]] = {"target_mean": [], "target_std": []}
+    statistics: dict[str, Any] = {"target_mean": [], "target_std": []}
+    if dataset.features.kind == "table":
+        from pipelines import tables  # here, as it imports Arrow
+
+        rows = dataset.source.read(dataset.splits["train"])
+        assert isinstance(rows, dict)  # as a table's are
+        statistics["columns"] = tables.learn_columns(rows, dataset.features.columns)
     if dataset.features.task == "regression":
         targets = dataset.source.targets[dataset.splits["train"]].astype(np.float64)
         targets = targets.reshape(len(targets), -1)
@@ -175,7 +181,12 @@ def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Networ
     statistics = description["statistics"]
     with user_mistakes():
         inputs = Inputs(
-            kind=features.kind, shape=tuple(side or 0 for side in features.shape)
+            kind=features.kind,
+            shape=tuple(side or 0 for side in features.shape),
+            columns=tuple(
+                Column(**{**column, "vocabulary": tuple(column.get("vocabulary", ()))})
+                for column in statistics.get("columns", ())
+            ),
         )
         outputs = Outputs(
             task=features.task,

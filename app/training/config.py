@@ -94,7 +94,10 @@ class PredictionConfig:
 
     input: str | None = dataclasses.field(
         default=None,
-        metadata={"help": "Files or folders of images, separated by commas."},
+        metadata={
+            "help": "Files or folders of images, or files of rows (CSV, Parquet) for"
+            " a run on a table; separated by commas."
+        },
     )
     output: str | None = dataclasses.field(
         default=None, metadata={"help": "CSV file to write."}

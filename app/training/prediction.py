@@ -1,4 +1,7 @@
-"""Classifies files with a run or an export: what `atelier predict` does."""
+"""Classifies files with a run or an export: what `atelier predict` does.
+
+Rows of tables are `table_prediction`'s.
+"""
 
 import csv
 import io
@@ -6,15 +9,13 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-import numpy as np
-
 from app import durable
 from app.config import PredictConfig
 from app.errors import EXIT_DONE, UserError
 from app.serving.loading import Predictor, load_predictor
-from app.training import assembly
+from app.training import assembly, table_prediction
+from app.training.answer_cells import cells, header
 from app.training.config import PredictionConfig
-from pipelines.features import Features
 from pipelines.files import list_images, read_images
 
 Row = list[str]
@@ -29,6 +30,11 @@ def predict(config: PredictConfig) -> int:
     assert config.prediction.input and config.prediction.output
     output = pathlib.Path(config.prediction.output)
     _require_writable(output)
+    if table_prediction.is_meant(config):
+        found = table_prediction.answers(config)
+        durable.write_text(output, _csv(*found))
+        print(f"{output}: {len(found[1])} rows")
+        return EXIT_DONE
     with assembly.user_mistakes():
         paths = list_images(config.prediction.input.split(","))
     predictor = load_predictor(config)
@@ -39,7 +45,9 @@ def predict(config: PredictConfig) -> int:
             f" {features.kind}s: expected a run or an export of one on images"
         )
     rows = list(_rows(config.prediction, predictor, paths))
-    durable.write_text(output, _csv(_header(features, config.prediction.top_k), rows))
+    durable.write_text(
+        output, _csv(header(features, config.prediction.top_k, "path"), rows)
+    )
     skipped = len(paths) - len(rows)
     print(f"{output}: {len(rows)} files" + (f", {skipped} skipped" if skipped else ""))
     return EXIT_DONE
@@ -81,35 +89,12 @@ def _rows(
             answers = predictor.answers(batch.images)
             for row, path in enumerate(batch.paths):
                 answer = {name: values[row] for name, values in answers.items()}
-                yield [path, *_cells(answer, contract.features, config.top_k)]
+                yield [path, *cells(answer, contract.features, config.top_k)]
 
 
-def _cells(answer: dict[str, np.ndarray], features: Features, top_k: int) -> Row:
-    """The likeliest classes with their probabilities, or the values."""
-    if features.task == "regression":
-        return [repr(float(value)) for value in np.atleast_1d(answer["value"])]
-    probabilities = answer["probabilities"]
-    likeliest = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [
-        cell
-        for index in likeliest
-        for cell in (features.classes[index], f"{probabilities[index]:.6f}")
-    ]
-
-
-def _header(features: Features, top_k: int) -> Row:
-    if features.task == "regression":
-        names = [f"value_{i + 1}" for i in range(features.targets)]
-        return ["path", *(["value"] if len(names) == 1 else names)]
-    header = ["path", "label", "probability"]
-    for rank in range(2, min(top_k, len(features.classes)) + 1):
-        header += [f"label_{rank}", f"probability_{rank}"]
-    return header
-
-
-def _csv(header: Row, rows: list[Row]) -> str:
+def _csv(names: Row, rows: list[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(names)
     writer.writerows(rows)
     return text.getvalue()

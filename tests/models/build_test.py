@@ -146,7 +146,6 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         ("resnet", "depth=50", _SMALL, "8x8 pixels: expected at least 32x32"),
         ("cnn", "depth=5", _SMALL, "8x8 pixels: expected at least 16x16"),
         ("vit", "patch=3", _SMALL, "patch=3: expected patch to divide both"),
-        ("linear", "", Inputs("table", (5,)), "'table': expected image or vector"),
     )
     def test_refuses_inputs_that_do_not_fit(
         self, name: str, args: str, inputs: Inputs, line: str
@@ -159,6 +158,7 @@ class SpecTest(tf.test.TestCase):
     def test_refuses_what_makes_no_sense(self) -> None:
         for make, line in (
             (lambda: Inputs("image", (8, 8)), "expected 3 dimensions"),
+            (lambda: Inputs("table", (5,)), "0 columns"),
             (lambda: Inputs("vector", (2,), mean=(1.0,), std=(1.0,)), "one of each"),
             (lambda: Outputs("classification", 1), "at least 2 classes"),
             (lambda: Outputs("regression", 1, (0.0,), (0.0,)), "constant target"),

@@ -37,7 +37,9 @@ class Agreement:
     def _sum_over_workers(self, values: tf.Tensor) -> tf.Tensor:
         @tf.autograph.experimental.do_not_convert
         def add(values: tf.Tensor) -> tf.Tensor:
-            return tf.distribute.get_replica_context().all_reduce("SUM", values)
+            # A function's argument has no device; what is computed from it here does.
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce("SUM", tf.identity(values))
 
         totals = self._strategy.run(add, args=(values,))
         return self._strategy.experimental_local_results(totals)[0]

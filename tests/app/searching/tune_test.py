@@ -93,13 +93,15 @@ class TuneTest(tf.test.TestCase, parameterized.TestCase):
             self.assertLen([row for row in rows if "-seed+" in row["trial"]], 2)
             self.assertIn("over 2 new seeds", self.said)
 
-    def assert_nothing_was_trained_twice(self, folder: pathlib.Path) -> None:
+    def assert_nothing_was_trained_twice(
+        self, folder: pathlib.Path, full: float = 2
+    ) -> None:
         """The evaluations of each trial are those of its schedule, each once."""
         state = json.loads((folder / "search.json").read_text())
         epochs: dict[str, float] = {}
         for trial in state["oracle"]["trials"]:
             run = state["run_of"][trial["trial_id"]]
-            wanted = trial["hyperparameters"]["values"].get("tuner/epochs", 2)
+            wanted = trial["hyperparameters"]["values"].get("tuner/epochs", full)
             epochs[run] = max(epochs.get(run, 0), wanted)
         for run, wanted in epochs.items():
             lines = self.lines(folder / "trials" / run)
@@ -121,7 +123,7 @@ class TuneTest(tf.test.TestCase, parameterized.TestCase):
         self.tune("killed", *arguments)
         self.assertEqual(self.trained(folder), whole)
         self.assertLen(self.rows(folder), 4)
-        self.assert_nothing_was_trained_twice(self.root / "whole")
+        self.assert_nothing_was_trained_twice(folder, full=4)
 
     def evaluations(self, folder: pathlib.Path) -> list[str]:
         return [

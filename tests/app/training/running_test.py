@@ -208,7 +208,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         ("no_images", "holds no images"),
         ("one_class", "one class"),
-        ("empty_class", "empty"),
+        ("empty_class", "c holds no images"),
         ("cut", "cut.png"),
         ("zero_bytes", "zero.png"),
     )

@@ -177,7 +177,7 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
         self._assert_refused("big.png has 20×30 pixels", max_pixels=599)
 
     def test_unknown_sources_are_explained(self) -> None:
-        file = self.folder / "data.tar"
+        file = self.folder / "data.zip"
         file.write_bytes(b"")
         for name, message in (
             ("digit", "did you mean digits"),

@@ -163,10 +163,11 @@ class GrowOracle(RestorableOracle):
                 groups.setdefault(repr(_flags(trial)), []).append(trial.score)
         repeated = [scores for scores in groups.values() if len(scores) > 1]
         freedom = sum(len(scores) - 1 for scores in repeated)
-        if not freedom:
+        mine, kept = self._scores(values), self._scores(self._kept or {})
+        # A size without a score, still in training or failed, is worth no step.
+        if not (freedom and mine and kept):
             return math.inf
         squares = sum(statistics.variance(s) * (len(s) - 1) for s in repeated)
-        mine, kept = self._scores(values), self._scores(self._kept or {})
         return math.sqrt(squares / freedom * (1 / len(mine) + 1 / len(kept)))
 
 

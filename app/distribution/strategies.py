@@ -27,7 +27,7 @@ def make_strategy(
     if cluster.workers:
         return peers.connect(cluster, config.peer_timeout)
     gpus = tf.config.list_logical_devices("GPU")
-    cpus = tf.config.list_logical_devices("CPU")
+    cpus = tf.config.list_logical_devices("CPU")[: config.logical_cpus]
     devices = [d.name for d in (gpus if gpus and config.logical_cpus == 1 else cpus)]
     if config.strategy == "mirrored" and len(devices) < 2:
         raise UserError(

@@ -25,6 +25,7 @@ OPTIMIZERS = (
     "rmsprop",
     "sgd",
 )
+TEST_TIME_AUGMENTATIONS = ("none", "flip", "flip_translate")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle")
 
 
@@ -53,6 +54,17 @@ class ModelConfig:
     model_args: str = _flag(
         "", "The model's arguments, for example depth=20,width=16; README lists them."
     )
+    test_time_augmentation: str = _flag(
+        "none",
+        "For images: what the model answers, evaluated, saved and exported, is the "
+        "average over two views of each (flip) or six (flip_translate).",
+        TEST_TIME_AUGMENTATIONS,
+    )
+
+    def __post_init__(self) -> None:
+        given, known = self.test_time_augmentation, TEST_TIME_AUGMENTATIONS
+        if given not in known:
+            raise unknown("test_time_augmentation", given, known)
 
 
 @dataclasses.dataclass(frozen=True)

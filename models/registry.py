@@ -83,11 +83,18 @@ def parse_args(name: str, text: str) -> Any:
     return arguments.parse(name, config_class(name), text)
 
 
-def build(name: str, args_text: str, inputs: Inputs, outputs: Outputs) -> "keras.Model":
+def build(
+    name: str,
+    args_text: str,
+    inputs: Inputs,
+    outputs: Outputs,
+    views: str = "none",
+) -> "keras.Model":
     """A new model `name`, built: raw `inputs` in, float32 `outputs` out.
 
     Initial weights follow from `keras.utils.set_random_seed`, and precision from
-    `keras.config.set_dtype_policy`; call both before.
+    `keras.config.set_dtype_policy`; call both before. With `views` (`flip` or
+    `flip_translate`), what it answers outside of training is an average over them.
 
     Raises:
         ModelError: Unknown model or argument, or a model that does not fit `inputs`.
@@ -104,7 +111,23 @@ def build(name: str, args_text: str, inputs: Inputs, outputs: Outputs) -> "keras
         raise ModelError(
             f"model {name} gave a {type(model).__name__}: expected a keras.Model"
         )
-    return model
+    return model if views == "none" else _averaging(model, inputs, views)
+
+
+def _averaging(model: "keras.Model", inputs: Inputs, views: str) -> "keras.Model":
+    import keras
+
+    from models.inputs import input_tensor
+    from models.layers.views import AveragedViews
+
+    if inputs.kind != "image":
+        raise ModelError(
+            f"--test_time_augmentation={views} with {inputs.kind} inputs: expected"
+            " images; leave it out"
+        )
+    images = input_tensor(inputs)
+    averaged = AveragedViews(model, views, dtype="float32", name="views")(images)
+    return keras.Model(images, averaged, name=model.name)
 
 
 def _load(reference: str) -> Callable[..., Any]:

@@ -195,7 +195,11 @@ def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Networ
             std=tuple(statistics["target_std"]),
         )
         model = registry.build(
-            config.model.model, config.model.model_args, inputs, outputs
+            config.model.model,
+            config.model.model_args,
+            inputs,
+            outputs,
+            config.model.test_time_augmentation,
         )
         loss = losses.per_example_loss(config.loss, outputs)
         plain = dataclasses.replace(config.loss, label_smoothing=0.0)

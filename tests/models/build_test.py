@@ -59,6 +59,28 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         self.assertGreater(np.max(np.abs(gradients[0])), 0)
         self._assert_loads_equal(model, x)
 
+    @parameterized.parameters(("flip", 0.5), ("flip_translate", 0.25))
+    def test_views_are_averaged_outside_of_training(self, views, share) -> None:
+        model = registry.build("cnn", "width=8", _SMALL, _CLASSES, views)
+        network = model.get_layer("views").network
+        images = _inputs(_SMALL)
+        trained = network(images, training=True)
+        self.assertAllClose(model(images, training=True), trained, 1e-5, 1e-5)
+        around = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        moved = [around[:, 2:, 2:], around[:, :-2, :-2]]
+        plain, shifted = (
+            sum(network(i) + network(i[:, :, ::-1]) for i in found)
+            for found in ([images], moved)
+        )
+        expected = share * plain + (0.5 - share) / 2 * shifted
+        self.assertAllClose(model(images), expected, 1e-5, 1e-5)
+        self.assertNotAllClose(model(images), network(images), 1e-5, 1e-5)
+        self._assert_loads_equal(model, images)
+
+    def test_views_are_of_images(self) -> None:
+        with self.assertRaisesRegex(ModelError, "vector inputs: expected images"):
+            registry.build("mlp", "", _VECTOR, _CLASSES, "flip")
+
     @parameterized.parameters("mixed_bfloat16", "mixed_float16")
     def test_mixed_precision_gives_float32_and_is_saved(self, policy: str) -> None:
         for name, args, inputs in _MODELS[2:11:4]:

@@ -190,16 +190,13 @@ class Run:
         journal = self._open_journal(start)
         with contextlib.closing(journal):
             journal.record_start(step, changed)
-            if start is not Start.RESUME:
-                table = layer_table(self._parts.network.model)
-                journal.show_model(table, self._trainer)
             checkpoint = Checkpoint(
                 boundaries=self._boundaries(self._config.training.checkpoint_every),
                 writer=self._writer,
                 saved_step=step if start is Start.RESUME else -1,
             )
             with self._pause.installed():
-                self._train(journal, checkpoint)
+                self._train(journal, checkpoint, start)
             self._end("finished")
             journal.finish()
         # A worker that left would be missed by one that still writes.
@@ -216,9 +213,14 @@ class Run:
             last_step=self._parts.last_step,
         )
 
-    def _train(self, journal: Journal | SilentJournal, checkpoint: Checkpoint) -> None:
+    def _train(
+        self, journal: Journal | SilentJournal, checkpoint: Checkpoint, start: Start
+    ) -> None:
         """Runs the loop; pauses and failures are recorded in results.json."""
         try:
+            if start is not Start.RESUME:
+                table = layer_table(self._parts.network.model)
+                journal.show_model(table, self._trainer)
             self._loop(journal, checkpoint).run()
             self._writer.wait()
         except Interrupted as reason:

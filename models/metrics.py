@@ -25,14 +25,18 @@ def metrics_for(outputs: Outputs) -> "Metrics":
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-    """What the metrics of both tasks share: the loss, and the count of examples."""
+    """What the metrics of both tasks share: the loss, and the count of examples.
+
+    The loss is the mean by weight, as it is minimised; every other metric counts each
+    example once. In an evaluation all weights are 1.
+    """
 
     outputs: Outputs
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the sums."""
-        return ("examples", "loss")
+        return ("examples", "weight", "loss")
 
     def sums(
         self,
@@ -47,12 +51,13 @@ class Metrics:
             labels: As `models.losses.per_example_loss` takes them.
             predictions: The model's outputs, float32 [B, size].
             losses: The loss of each example, float32 [B].
-            weights: float32 [B]: 1 for an example, 0 for padding, whose other values
-                may be anything, NaN included.
+            weights: float32 [B]: above 0 for an example, 0 for padding, whose other
+                values may be anything, NaN included.
         """
         return {
-            "examples": _weighted_sum(tf.ones_like(weights), weights),
-            "loss": _weighted_sum(losses, weights),
+            "examples": _sum(tf.ones_like(weights), weights),
+            "weight": _sum(weights, weights),
+            "loss": _sum(_float64(losses) * _float64(weights), weights),
         }
 
     def results(self, sums: Mapping[str, float]) -> dict[str, float]:
@@ -63,7 +68,7 @@ class Metrics:
         """
         if not sums["examples"] > 0:
             raise ValueError(f"metrics of {sums['examples']} examples: expected some")
-        return {"loss": float(sums["loss"]) / float(sums["examples"])}
+        return {"loss": float(sums["loss"]) / float(sums["weight"])}
 
 
 class ClassificationMetrics(Metrics):
@@ -96,10 +101,10 @@ class ClassificationMetrics(Metrics):
             labels = tf.argmax(labels, axis=-1)
         labels = tf.cast(labels, tf.int64)
         correct = tf.equal(tf.argmax(predictions, axis=-1), labels)
-        sums["correct"] = _weighted_sum(correct, weights)
+        sums["correct"] = _sum(correct, weights)
         if self._has_top:
             top = tf.math.in_top_k(labels, tf.cast(predictions, tf.float32), _TOP)
-            sums["top5_correct"] = _weighted_sum(top, weights)
+            sums["top5_correct"] = _sum(top, weights)
         return sums
 
     def results(self, sums: Mapping[str, float]) -> dict[str, float]:
@@ -144,7 +149,7 @@ class RegressionMetrics(Metrics):
         errors = tf.cast(predictions, tf.float64) - targets
         centred = targets - tf.constant(self.outputs.mean or 0.0, tf.float64)
         absolute = tf.reduce_sum(tf.abs(errors), axis=-1)
-        sums["absolute_error"] = _weighted_sum(absolute, weights)
+        sums["absolute_error"] = _sum(absolute, weights)
         values = {
             "squared_error": tf.square(errors),
             "target": centred,
@@ -152,7 +157,7 @@ class RegressionMetrics(Metrics):
         }
         for kind, value in values.items():
             for index, name in enumerate(self._per_target(kind)):
-                sums[name] = _weighted_sum(value[:, index], weights)
+                sums[name] = _sum(value[:, index], weights)
         return sums
 
     def results(self, sums: Mapping[str, float]) -> dict[str, float]:
@@ -176,7 +181,11 @@ class RegressionMetrics(Metrics):
         return results
 
 
-def _weighted_sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """The sum of `values` [B] by `weights` [B], float64, ignoring those of weight 0."""
-    weighted = tf.cast(values, tf.float64) * tf.cast(weights, tf.float64)
-    return tf.reduce_sum(tf.where(weights > 0, weighted, tf.zeros_like(weighted)))
+def _sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The sum of `values` [B], float64, without those whose weight [B] is 0."""
+    values = _float64(values)
+    return tf.reduce_sum(tf.where(weights > 0, values, tf.zeros_like(values)))
+
+
+def _float64(values: tf.Tensor) -> tf.Tensor:
+    return tf.cast(values, tf.float64)

@@ -12,7 +12,8 @@ class Batch(NamedTuple):
         inputs: images float32 [B,H,W,C] from 0 to 255, or vectors float32 [B,F].
         labels: int64 [B] classes; float32 [B, classes] where mixup softened them;
             float32 [B, targets] for regression.
-        weights: float32 [B]; 0 for the padding of an evaluation's last batch.
+        weights: float32 [B]: how much each counts in the loss, 1 in the mean over a
+            training split; 1 in an evaluation, and 0 for its last batch's padding.
     """
 
     inputs: tf.Tensor

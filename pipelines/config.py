@@ -6,6 +6,9 @@ from typing import Any
 
 from pipelines.errors import DataError
 
+BALANCED = "balanced"
+OVERSAMPLE = "oversample"
+
 
 def _field(default: Any, help: str, **metadata: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": help, **metadata})
@@ -28,6 +31,22 @@ class DataConfig:
         None,
         "Column of a table to predict: texts, integers and booleans are classes, reals "
         "are values.",
+    )
+    weights: str | None = _field(
+        None,
+        "Column of a table that says how much each training row counts in the loss: "
+        "numbers above 0, scaled to a mean of 1. It is no input of the model.",
+    )
+    class_weights: str | None = _field(
+        None,
+        "How much a class's training examples count in the loss: `balanced` (inversely "
+        "to their number), or weights such as `cat=1,dog=2.5` (1 for others).",
+    )
+    balance: str = _field(
+        "none",
+        "`oversample`: in an epoch every class comes as often as the largest one, the "
+        "examples of smaller classes several times.",
+        choices=("none", OVERSAMPLE),
     )
     data_dir: str | None = _field(
         None,
@@ -65,8 +84,18 @@ class DataConfig:
         resumable=True,
     )
 
+    max_bad_examples: int = _field(
+        0,
+        "Images and table rows that may be left out because they cannot be used; each "
+        "is named. Above 0 every image is decoded once at the start, to find them.",
+    )
+
     def __post_init__(self) -> None:
         """Raises DataError for a value out of range."""
+        if self.max_bad_examples < 0:
+            raise DataError(
+                f"--max_bad_examples={self.max_bad_examples}: expected 0 or more."
+            )
         if self.batch_size < 1:
             raise DataError(
                 f"--batch_size={self.batch_size}: expected 1 or more examples."
@@ -81,6 +110,31 @@ class DataConfig:
             )
         parse_fractions(self.split)
         parse_image_size(self.image_size)
+        if self.class_weights not in (None, BALANCED):
+            parse_class_weights(self.class_weights or "")
+        if self.class_weights == BALANCED and self.balance == OVERSAMPLE:
+            raise DataError(
+                "--class_weights=balanced with --balance=oversample would count rare "
+                "classes twice over; leave one of them out."
+            )
+
+
+def parse_class_weights(text: str) -> dict[str, float]:
+    """Weights by class, from `cat=1,dog=2.5`."""
+    weights: dict[str, float] = {}
+    for item in text.split(","):
+        name, _, value = item.rpartition("=")
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = math.nan
+        if not name or name in weights or not (math.isfinite(weight) and weight > 0):
+            raise DataError(
+                f"--class_weights={text}: received {item!r}; expected balanced, or "
+                "each class once with a number above 0, such as cat=1,dog=2.5."
+            )
+        weights[name] = weight
+    return weights
 
 
 def parse_fractions(text: str) -> tuple[float, float, float]:

@@ -9,16 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import augmentation as augmentations
+from pipelines import fitting, warping, weighting
 from pipelines import splits as splitting
-from pipelines import warping
 from pipelines.augmentation import Augmentation
 from pipelines.batch import Batch
-from pipelines.config import DataConfig, parse_image_size
+from pipelines.config import OVERSAMPLE, DataConfig
 from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.feed import Feed
 from pipelines.memory import fits_in_memory
-from pipelines.order import Order
+from pipelines.order import Balance, Order
 from pipelines.preprocessing import prepare_crop
 from pipelines.reading import Decode, Reader
 from pipelines.sources.base import Source
@@ -69,6 +69,8 @@ class Dataset:
         splits: indices into the source, int64, by the names in `SPLITS`.
     """
 
+    _weights: weighting.ExampleWeights | None = None
+
     def __init__(
         self, source: Source, config: DataConfig, whole: Features | None = None
     ) -> None:
@@ -77,18 +79,21 @@ class Dataset:
         Raises:
             DataError: it cannot be read or split as asked.
         """
-        source.examine(config.max_pixels)
+        source.examine(config.max_pixels, config.max_bad_examples)
         self.config = config
         self.source = source
         if whole is None:
-            self.features = _final_features(source, config)
+            self.features = fitting.final_features(source, config)
             self.splits = splitting.split_source(source, config.split)
             splitting.check_splits(source, self.splits, config.split)
-            _check_batch_size(config, len(self.splits["train"]))
+            fitting.check_training(config, source, len(self.splits["train"]))
+            self._weights = weighting.example_weights(
+                config, source, self.splits["train"]
+            )
         else:
-            _take_over_classes(source, whole)
+            fitting.take_over_classes(source, whole)
             self.features = whole
-            self.splits = {"all": np.arange(len(source), dtype=np.int64)}
+            self.splits = {"all": splitting.usable_examples(source)}
         self._reader = Reader(source, self.features)
         self._held: dict[str, Any] = {}
 
@@ -97,9 +102,21 @@ class Dataset:
         """Examples in each split, by the names in `SPLITS`."""
         return {name: len(indices) for name, indices in self.splits.items()}
 
+    @property
+    def bad_examples(self) -> Sequence[str]:
+        """A line for each example that is left out, which names it."""
+        return self.source.left_out
+
     def summary(self) -> dict[str, Any]:
         """What dataset.json holds: plain JSON values."""
         hashes = self.source.content_hashes()
+        training: dict[str, Any] = {}
+        if self._weights is not None:
+            training["weights"] = weighting.describe_weights(
+                self._weights, self.source, self.splits["train"]
+            )
+        if self.config.balance == OVERSAMPLE:
+            training["examples_in_an_epoch"] = self.order(0).epoch_size
         return {
             "source": self.source.name,
             "features": self.features.to_json(),
@@ -108,8 +125,18 @@ class Dataset:
                 for name, indices in self.splits.items()
             },
             "duplicates": splitting.count_shared_contents(hashes, self.splits),
+            "bad_examples": list(self.source.left_out),
+            **training,
             **self.source.notes,
         }
+
+    def order(self, seed: int) -> Order:
+        """The order of the training examples."""
+        train = self.splits["train"]
+        balance = None
+        if self.config.balance == OVERSAMPLE:
+            balance = Balance(self.source.targets[train])
+        return Order(len(train), self.config.batch_size, seed, balance)
 
     def training(
         self, order: Order, augmentation: Augmentation = augmentations.NONE
@@ -128,7 +155,9 @@ class Dataset:
             raise ValueError(
                 f"{order} is not over {len(self.splits['train'])} examples"
             )
-        self._check_augmentation(augmentation, order)
+        fitting.check_augmentation(
+            augmentation, self.config, self.source, originals=self._crops_originals
+        )
         decode: Decode | None = None
         if augmentation.crop and self._crops_originals:
             decode = self._cropping(augmentation.crop, order.seed)
@@ -137,7 +166,13 @@ class Dataset:
         else:
             held = self._hold("train")
         return Feed(
-            self._reader, self.splits["train"], order, augmentation, held, decode
+            self._reader,
+            self.splits["train"],
+            order,
+            augmentation,
+            held,
+            decode,
+            self._weights,
         )
 
     @tf.autograph.experimental.do_not_convert  # it has nothing to convert, slowly
@@ -250,35 +285,12 @@ class Dataset:
 
         return decode
 
-    def _check_augmentation(self, augmentation: Augmentation, order: Order) -> None:
-        if augmentation == augmentations.NONE:
-            return
-        if self.features.kind != "image":
-            raise DataError(
-                f"--augment={self.config.augment}: {self.source.name} holds no images; "
-                "leave --augment out."
-            )
-        if augmentation.mixup and order.batch_size % 2:
-            raise DataError(
-                f"--batch_size={order.batch_size}: mixup pairs the examples of a "
-                "batch; expected an even batch size."
-            )
-        if (
-            augmentation.crop
-            and self._crops_originals
-            and self.config.cache == "memory"
-        ):
-            raise DataError(
-                "--cache=memory with --augment=crop: crops are cut from the original "
-                "images, which are not kept in memory; use --cache=auto, or images of "
-                "one size without --image_size."
-            )
-
     def _split_summary(self, indices: np.ndarray, hashes: np.ndarray) -> dict[str, Any]:
         targets = self.source.targets[indices]
-        rows = np.concatenate(
-            [hashes[indices], targets.reshape(len(indices), -1).view(np.uint8)], axis=1
-        )
+        facts = [hashes[indices], _as_bytes(targets)]
+        if self.source.weights is not None:
+            facts.append(_as_bytes(self.source.weights[indices]))
+        rows = np.concatenate(facts, axis=1)
         ordered = rows[np.lexsort(rows.T[::-1])] if len(rows) else rows
         summary = {
             "examples": len(indices),
@@ -292,57 +304,7 @@ class Dataset:
         return summary
 
 
-def _take_over_classes(source: Source, wanted: Features) -> None:
-    """Numbers the classes of `source` as `wanted` does.
-
-    Raises:
-        DataError: it has other classes, or examples of another kind.
-    """
-    found = source.features
-    if (found.kind, found.task) != (wanted.kind, wanted.task):
-        raise DataError(
-            f"{source.name} holds {found.kind} examples for {found.task}; expected "
-            f"{wanted.kind} examples for {wanted.task}, as the run was trained on."
-        )
-    unknown = [name for name in found.classes if name not in wanted.classes]
-    if unknown:
-        raise DataError(
-            f"{source.name} has the class {unknown[0]!r}, which the run was not "
-            f"trained on; expected {', '.join(wanted.classes[:20])}."
-        )
-    if found.classes:
-        number = np.array([wanted.classes.index(name) for name in found.classes])
-        source.targets = number[source.targets].astype(np.int64)
-
-
-def _final_features(source: Source, config: DataConfig) -> Features:
-    """The source's features after resizing: with a complete shape."""
-    features = source.features
-    size = parse_image_size(config.image_size)
-    if features.kind != "image":
-        if size:
-            raise DataError(
-                f"--image_size={config.image_size}: {source.name} holds no images; "
-                "leave --image_size out."
-            )
-        return features
-    height, width = size or features.shape[:2]
-    if height is None or width is None:
-        raise DataError(
-            f"the images of {source.name} differ in size; give --image_size=N or H,W, "
-            "such as 224."
-        )
-    if height * width > config.max_pixels:
-        raise DataError(
-            f"--image_size={height},{width} is more than --max_pixels="
-            f"{config.max_pixels}; expected a smaller size."
-        )
-    return dataclasses.replace(features, shape=(height, width, features.shape[2]))
-
-
-def _check_batch_size(config: DataConfig, examples: int) -> None:
-    if config.batch_size > examples:
-        raise DataError(
-            f"--batch_size={config.batch_size} is larger than the {examples} training "
-            f"examples of {config.dataset}; expected at most {examples}."
-        )
+def _as_bytes(values: np.ndarray) -> np.ndarray:
+    """The bytes of each row: uint8 [n, …], also of no rows."""
+    width = values.dtype.itemsize * int(np.prod(values.shape[1:]))
+    return np.frombuffer(values.tobytes(), np.uint8).reshape(len(values), width)

@@ -10,6 +10,7 @@ from pipelines.augmentation import Augmentation
 from pipelines.batch import Batch
 from pipelines.order import Order
 from pipelines.reading import Decode, Reader
+from pipelines.weighting import ExampleWeights
 
 _LAST_STEP = 2**62
 
@@ -31,6 +32,7 @@ class Feed:
         augmentation: Augmentation,
         held: Any = None,
         decode: Decode | None = None,
+        weights: ExampleWeights | None = None,
     ) -> None:
         """Feeds the examples at `indices` of the reader's source.
 
@@ -41,6 +43,7 @@ class Feed:
             augmentation: applied to whole batches.
             held: the decoded examples at `indices`, where they are in memory.
             decode: for encoded images, where decoding depends on the position.
+            weights: of the examples; by default 1.
         """
         self.order = order
         self.augmentation = augmentation
@@ -50,6 +53,8 @@ class Feed:
         # Eager tensors: a graph captures them by reference and embeds no copy.
         self._indices = tf.constant(indices, tf.int64)
         self._labels = tf.constant(reader.source.targets[indices])
+        self._weights = None if weights is None else tf.constant(weights.of_examples)
+        self._class_weights = None if weights is None else weights.of_classes
         self._held = None if held is None else tf.nest.map_structure(tf.constant, held)
 
     @property
@@ -80,7 +85,10 @@ class Feed:
             ),
             self._held,
         )
-        return self._finish(positions, gathered, tf.gather(self._labels, examples))
+        indices = tf.gather(self._indices, examples)
+        return self._finish(
+            positions, gathered, tf.gather(self._labels, examples), indices
+        )
 
     @tf.autograph.experimental.do_not_convert
     def batches(
@@ -146,15 +154,22 @@ class Feed:
 
     def _sized(
         self, size: int, positions: tf.Tensor, examples: Any, indices: tf.Tensor
-    ) -> tuple[tf.Tensor, Any, tf.Tensor]:
+    ) -> tuple[tf.Tensor, Any, tf.Tensor, tf.Tensor]:
         """Tells TensorFlow the batch size, which is static."""
         positions = tf.ensure_shape(positions, [size])
         examples = tf.nest.map_structure(
             lambda part: tf.ensure_shape(part, [size, *part.shape[1:]]), examples
         )
-        return positions, examples, self._reader.targets_at(indices)
+        indices = tf.ensure_shape(indices, [size])
+        return positions, examples, self._reader.targets_at(indices), indices
 
-    def _finish(self, positions: tf.Tensor, examples: Any, labels: tf.Tensor) -> Batch:
+    def _finish(
+        self,
+        positions: tf.Tensor,
+        examples: Any,
+        labels: tf.Tensor,
+        indices: tf.Tensor,
+    ) -> Batch:
         features = self._reader.features
         if features.kind == "image":
             examples, labels = augmentations.apply(
@@ -165,7 +180,16 @@ class Feed:
                 self.order.seed,
                 classes=len(features.classes),
             )
-        return Batch(examples, labels, tf.ones_like(positions, tf.float32))
+        return Batch(examples, labels, self._weights_of(indices, labels))
+
+    def _weights_of(self, indices: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Weights of a batch: float32 [B]."""
+        if self._weights is None:
+            return tf.ones_like(indices, tf.float32)
+        if self.augmentation.mixup and self._class_weights is not None:
+            # Of a mixed example: mixed as its labels are.
+            return tf.linalg.matvec(labels, tf.constant(self._class_weights))
+        return tf.gather(self._weights, indices)
 
     def _checked(self, first: tf.Tensor | int, count: int | None) -> int:
         count = self.order.batch_size if count is None else count

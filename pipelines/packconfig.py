@@ -51,6 +51,7 @@ class PackConfig:
     split: str = _as_in_training("split")
     image_size: str | None = _as_in_training("image_size")
     max_pixels: int = _as_in_training("max_pixels")
+    max_bad_examples: int = _as_in_training("max_bad_examples")
 
     def __post_init__(self) -> None:
         """Raises DataError for a value out of range."""
@@ -72,6 +73,7 @@ class PackConfig:
             split=self.split,
             image_size=self.image_size,
             max_pixels=self.max_pixels,
+            max_bad_examples=self.max_bad_examples,
             batch_size=1,
             cache="none",
         )

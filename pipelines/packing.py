@@ -132,6 +132,8 @@ class Packer:
         self._tell = tell
         self.encoded = self._stays_encoded()
         self.dataset = open_dataset(self._data())
+        for line in self.dataset.bad_examples:
+            tell(f"left out: {line}")
         self.features = self._features()
 
     def write_folder(self, folder: Path) -> None:
@@ -295,6 +297,7 @@ class Packer:
             "encoded": self.encoded,
             "features": self.features.to_json(),
             "splits": dict(self.dataset.split_sizes),
+            "left_out": list(self.dataset.bad_examples),
             "parts": [dataclasses.asdict(part) for part in parts],
             "files": files,
         }

@@ -17,7 +17,11 @@ def split_source(source: Source, split: str) -> dict[str, np.ndarray]:
     proportion of `split`'s fractions; 3. with train alone, or nothing, all three are
     cut. A test split that was neither given nor asked for is empty.
     """
-    given = source.given_splits
+    usable = usable_examples(source)
+    given = {
+        name: np.intersect1d(indices, usable)
+        for name, indices in source.given_splits.items()
+    }
     if given and "train" not in given:
         raise DataError(
             f"{source.name} has {', '.join(given)} but no training split; add train/."
@@ -25,7 +29,7 @@ def split_source(source: Source, split: str) -> dict[str, np.ndarray]:
     if "validation" in given:
         return _sorted_splits(given)
     train, validation, test = parse_fractions(split)
-    whole = given.get("train", np.arange(len(source), dtype=np.int64))
+    whole = given.get("train", usable)
     if "test" in given:
         total = train + validation
         train, validation, test = train / total, validation / total, 0.0
@@ -39,6 +43,13 @@ def split_source(source: Source, split: str) -> dict[str, np.ndarray]:
     if "test" in given:
         parts["test"] = given["test"]
     return _sorted_splits(parts)
+
+
+def usable_examples(source: Source) -> np.ndarray:
+    """Indices of the examples that can be used: int64, sorted."""
+    if source.usable is not None:
+        return source.usable
+    return np.arange(len(source), dtype=np.int64)
 
 
 def check_splits(source: Source, splits: Mapping[str, np.ndarray], split: str) -> None:

@@ -27,7 +27,7 @@ class Evaluate:
       metrics: turns the training examples' sums into metrics.
       better: whether a line of metrics is better than another.
       patience: evaluations without a better one before the training stops, or None.
-      examples_per_epoch: of the training split.
+      examples_per_epoch: of the training's order.
       batch_size: examples in a step.
       pause: an evaluation is given up for it, and done again on resume.
       listeners: told each line, in order.

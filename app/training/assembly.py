@@ -7,6 +7,7 @@ built in one way only.
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,9 @@ from pipelines.dataset import Dataset, open_dataset, open_whole
 from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.order import Order
+
+# Examples that are left out and named on the screen; the rest is counted.
+_NAMED = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +66,7 @@ def open_data(config: TrainConfig) -> Dataset:
       UserError: it is not there, or not fit for training.
     """
     with user_mistakes():
-        return open_dataset(config.data)
+        return _telling_what_is_left_out(open_dataset(config.data))
 
 
 def open_other_data(
@@ -76,7 +80,21 @@ def open_other_data(
     features = Features.from_json(description["features"])
     with user_mistakes():
         data = dataclasses.replace(config.data, dataset=dataset)
-        return open_whole(data, features)
+        return _telling_what_is_left_out(open_whole(data, features))
+
+
+def _telling_what_is_left_out(dataset: Dataset) -> Dataset:
+    """Names the examples of a dataset that cannot be used, on the error output."""
+    for line in dataset.bad_examples[:_NAMED]:
+        print(f"left out: {line}", file=sys.stderr)
+    if dataset.bad_examples:
+        print(
+            f"{dataset.source.name}: {len(dataset.bad_examples)} examples are left out"
+            f" (--max_bad_examples={dataset.config.max_bad_examples}); dataset.json"
+            " names them all",
+            file=sys.stderr,
+        )
+    return dataset
 
 
 def build_optimizer(

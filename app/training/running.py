@@ -113,8 +113,8 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     assembly.set_numerics(config)
     dataset = assembly.open_data(config)
     description = assembly.describe_data(dataset)
-    examples = dataset.split_sizes["train"]
-    order = Order(examples, config.data.batch_size, config.training.seed)
+    with assembly.user_mistakes():
+        order = dataset.order(config.training.seed)
     last_step = step_of_epoch(config.training.epochs, order.steps_per_epoch)
     with strategy.scope():
         network = assembly.build_network(config, description)
@@ -341,7 +341,7 @@ class Run:
             metrics=parts.network.metrics,
             better=better_by(training.monitor, parts.network),
             patience=training.early_stopping,
-            examples_per_epoch=parts.order.examples,
+            examples_per_epoch=parts.order.epoch_size,
             batch_size=batch_size,
             pause=self._pause,
             listeners=(listener,),

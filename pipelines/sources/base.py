@@ -31,6 +31,10 @@ class Source(abc.ABC):
         targets: int64 [n] class indices, or float32 [n, features.targets].
         given_splits: indices of the splits that the source itself makes, by name
             (`train`, `validation`, `test`); empty where it makes none.
+        weights: float32 [n], how much each example counts in the training; None where
+            the source does not say.
+        left_out: a line for each example that cannot be used, which names it.
+        usable: indices of the examples that can be used, where not all of them can.
         notes: further facts for dataset.json, such as ignored files.
         native: whether `lookup` consists of TensorFlow's own operations, as a worker
             of a parameter server needs; otherwise it calls Python.
@@ -43,6 +47,9 @@ class Source(abc.ABC):
     encoding: Literal["image", "array", "row"]
     targets: np.ndarray
     given_splits: Mapping[str, np.ndarray]
+    weights: np.ndarray | None = None
+    left_out: Sequence[str] = ()
+    usable: np.ndarray | None = None
     notes: Mapping[str, Any] = {}
     native: bool = False
     batched: bool = True
@@ -50,13 +57,14 @@ class Source(abc.ABC):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def examine(self, max_pixels: int) -> None:  # noqa: B027
+    def examine(self, max_pixels: int, allowed: int = 0) -> None:  # noqa: B027
         """Looks at every example before any is used; nothing by default.
 
-        After it `features.shape` is as complete as the contents allow.
+        After it `features.shape` is as complete as the contents allow, and of up to
+        `allowed` examples that cannot be used `left_out` and `usable` tell.
 
         Raises:
-            DataError: an example cannot be used, named by `describe`.
+            DataError: an example more cannot be used, named by `describe`.
         """
 
     @abc.abstractmethod

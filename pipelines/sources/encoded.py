@@ -1,19 +1,25 @@
 """What sources of encoded images share: classes from a tree, a look at each file."""
 
 import abc
+import concurrent.futures
 import dataclasses
+import functools
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
 
-from pipelines.errors import DataError
+from pipelines import preprocessing
+from pipelines.errors import DataError, first_sentence
 from pipelines.features import Features
 from pipelines.headers import HeaderError, ImageHeader, read_header
 from pipelines.sources import tree
 from pipelines.sources.base import Source
 
 _NAMED = 5  # ignored files that are named; the rest is counted
+_CHUNK = 1024  # images that are handed to the threads at once
 
 
 class EncodedSource(Source):
@@ -44,14 +50,20 @@ class EncodedSource(Source):
             }
         }
 
-    def examine(self, max_pixels: int) -> None:
+    def examine(self, max_pixels: int, allowed: int = 0) -> None:
         """Reads every image once: its hash, its size, whether it is whole.
 
+        If some may be left out, every image is decoded as well: what only decoding
+        tells would otherwise be found after the splits are cut.
+
         Raises:
-            DataError: one is empty, truncated, unreadable, of no known format, or of
-                more than `max_pixels`.
+            DataError: one more than `allowed` is empty, truncated, unreadable, of no
+                known format, or of more than `max_pixels`.
         """
         if self._hashes is not None:
+            return
+        if allowed:
+            self._examine_leniently(max_pixels, allowed)
             return
         hashes, found = [], []
         for index, contents in enumerate(self._contents()):
@@ -73,6 +85,62 @@ class EncodedSource(Source):
             raise ValueError(f"{self.name} has not been examined")
         return self._hashes
 
+    def _examine_leniently(self, max_pixels: int, allowed: int) -> None:
+        """Leaves out up to `allowed` images that cannot be used.
+
+        Raises:
+            DataError: there are more, or no other ones.
+        """
+        look = functools.partial(self._look, max_pixels)
+        looks: list[_Look] = []
+        problems: dict[int, str] = {}
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for start in range(0, len(self), _CHUNK):
+                chunk = range(start, min(start + _CHUNK, len(self)))
+                for index, one in zip(chunk, pool.map(look, chunk), strict=True):
+                    looks.append(one)
+                    if one.problem is not None:
+                        problems[index] = one.problem
+                if len(problems) > allowed:
+                    raise DataError(
+                        f"{list(problems.values())[allowed]} It is bad example "
+                        f"{allowed + 1}, more than --max_bad_examples={allowed}."
+                    )
+        good = np.array([one.problem is None for one in looks])
+        if not good.any():
+            raise DataError(f"{self.name} holds no image that can be used.")
+        self.left_out = list(problems.values())
+        self.usable = np.flatnonzero(good)
+        hashes = b"".join(one.digest for one in looks)
+        self._hashes = np.frombuffer(hashes, np.uint8).reshape(-1, 32)
+        headers = np.array([one.header for one in looks], np.int64)
+        self._complete_features(headers[good])
+
+    def _look(self, max_pixels: int, index: int) -> "_Look":
+        """What an image is, or why it cannot be used; decoded to find out."""
+        where = self.describe(index)
+        try:
+            (contents,) = self.read(np.array([index]))
+        except OSError as error:
+            return _Look(problem=f"{where} cannot be read: {error.strerror}.")
+        digest = hashlib.sha256(contents).digest()
+        try:
+            header = read_header(contents)
+            check_pixels(where, header, max_pixels)
+            preprocessing.decode_image(tf.constant(contents), channels=3)
+        except HeaderError as error:
+            return _Look(digest, problem=f"{where} {error}.")
+        except DataError as error:
+            return _Look(digest, problem=str(error))
+        except tf.errors.OpError as error:
+            reason = first_sentence(error.message)
+            return _Look(digest, problem=f"{where} cannot be decoded ({reason}).")
+        return _Look(digest, (header.height, header.width, header.channels))
+
+    @abc.abstractmethod
+    def read(self, indices: np.ndarray) -> list[bytes]:
+        """The images at `indices`, encoded."""
+
     @abc.abstractmethod
     def _contents(self) -> Iterator[bytes]:
         """The encoded images in order, read ahead where that is faster."""
@@ -87,6 +155,15 @@ class EncodedSource(Source):
             height = width = None
         shape = (height, width, int(headers[:, 2].max()))
         self.features = dataclasses.replace(self.features, shape=shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """What a look at an image told: its hash and size, or what is wrong with it."""
+
+    digest: bytes = bytes(32)
+    header: tuple[int, int, int] = (0, 0, 0)
+    problem: str | None = None
 
 
 def check_pixels(path: str, header: ImageHeader, max_pixels: int) -> None:

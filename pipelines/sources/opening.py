@@ -36,6 +36,11 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
             f"--target={config.target}: {name} is no table (*.csv, *.parquet); leave "
             "--target out."
         )
+    if config.weights is not None and not is_table:
+        raise DataError(
+            f"--weights={config.weights}: {name} is no table (*.csv, *.parquet); leave "
+            "--weights out."
+        )
     # 1. A name that is built in; 2. a folder, packed or of images; 3. a file by its
     # suffix; 4. what cannot be read, and why.
     if name == "digits":
@@ -53,7 +58,10 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
     if path.is_file() and is_table:
         from pipelines.sources.table import TableSource
 
-        return TableSource(name, path, config.target, like)
+        # What is evaluated counts each row once.
+        weights = None if like else config.weights
+        allowed = config.max_bad_examples
+        return TableSource(name, path, config.target, like, weights, allowed)
     if path.is_file() and (source := _open_file(name, path)):
         return source
     if path.is_file() or name.startswith("tfds:"):

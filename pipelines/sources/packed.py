@@ -42,7 +42,10 @@ class PackedSource(Source):
         self.targets = np.load(folder / TARGETS, allow_pickle=False)
         self._hashes = np.load(folder / CONTENT_HASHES, allow_pickle=False)
         self.given_splits = _splits(manifest["splits"])
-        self.notes = {"packed_from": manifest["source"]}
+        self.notes = {
+            "packed_from": manifest["source"],
+            "left_out_when_packed": manifest.get("left_out", []),
+        }
         self._files = [part["file"] for part in manifest["parts"]]
         self._shards = [
             shards.open_shard(folder / file, manifest["format"]) for file in self._files
@@ -50,8 +53,9 @@ class PackedSource(Source):
         lengths = [part["stop"] - part["start"] for part in manifest["parts"]]
         self._ends = np.cumsum(lengths, dtype=np.int64)
 
-    def examine(self, max_pixels: int) -> None:
+    def examine(self, max_pixels: int, allowed: int = 0) -> None:
         """Images of one size are checked by that; others were when they were packed."""
+        del allowed  # what was packed was usable, and is as it was
         height, width, *_ = (*self.features.shape, None)
         if self.features.kind == "image" and (height or 0) * (width or 0) > max_pixels:
             raise DataError(

@@ -20,9 +20,16 @@ class TableSource(Source):
     encoding = "row"
     native = True
     batched = True
+    _kept: np.ndarray | None = None
 
     def __init__(
-        self, name: str, path: Path, target: str | None, like: Features | None = None
+        self,
+        name: str,
+        path: Path,
+        target: str | None,
+        like: Features | None = None,
+        weights: str | None = None,
+        allowed: int = 0,
     ) -> None:
         """Reads the file.
 
@@ -31,6 +38,8 @@ class TableSource(Source):
             path: of the file.
             target: the column to predict.
             like: features that the rows are to have; guessed from the values if None.
+            weights: the column that says how much each row counts.
+            allowed: rows that may be left out because they cannot be used.
 
         Raises:
             DataError: the file or a column is not as expected.
@@ -38,8 +47,13 @@ class TableSource(Source):
         self.name = name
         columns = like.columns if like else ()
         table = tables.read_table(name, path, columns)
-        target = _checked_target(name, table, target)
-        columns = columns or tables.columns_of(name, table, [target])
+        target = _checked_column(name, table, "target", target)
+        apart = [target]
+        table = self._leave_out(table, target, allowed)
+        if weights is not None:
+            apart.append(_checked_column(name, table, "weights", weights))
+            self.weights = _weights(name, table[weights], weights)
+        columns = columns or tables.columns_of(name, table, apart)
         as_values = like.task == "regression" if like else None
         self.targets, classes = _targets(name, table[target], target, as_values)
         self.features = Features(
@@ -50,7 +64,9 @@ class TableSource(Source):
             columns=columns,
         )
         self.given_splits = {}
-        self.notes = {"target": target}
+        self.notes = {"target": target} | (
+            {"weights_column": weights} if weights else {}
+        )
         self._rows = tables.rows_of(name, table, columns)
         # Tensors, which every graph captures by reference: none embeds a copy.
         self._tensors = {part: tf.constant(v) for part, v in self._rows.items()}
@@ -78,24 +94,71 @@ class TableSource(Source):
         }
 
     def describe(self, index: int) -> str:
-        """The file and the row, from 1."""
-        return f"{self.name}, row {index + 1}"
+        """The file and the row in it, from 1."""
+        row = index if self._kept is None else int(self._kept[index])
+        return f"{self.name}, row {row + 1}"
+
+    def _leave_out(self, table: pa.Table, target: str, allowed: int) -> pa.Table:
+        """The table without rows that cannot be used, if they are `allowed` or fewer.
+
+        More of them are left for what reads the columns to refuse, by name.
+        """
+        problems = _problems(self.name, table, target)
+        if not 0 < len(problems) <= allowed:
+            return table
+        self.left_out = [problems[row] for row in sorted(problems)]
+        good = np.setdiff1d(np.arange(table.num_rows), list(problems))
+        self._kept = good
+        return table.take(pa.array(good))
 
 
-def _checked_target(name: str, table: pa.Table, target: str | None) -> str:
+def _problems(name: str, table: pa.Table, target: str) -> dict[int, str]:
+    """What is wrong with rows that cannot be used, by row from 0."""
+    problems: dict[int, str] = {}
+    for column in table.column_names:
+        values = table[column]
+        if pa.types.is_floating(values.type):
+            found = values.to_numpy().astype(np.float32)
+            for row in np.flatnonzero(np.isinf(found)).tolist():
+                problems[row] = f"{name}, row {row + 1}: {column!r} is not finite."
+    missing = table[target].is_null(nan_is_null=True).to_numpy()
+    for row in np.flatnonzero(missing).tolist():
+        problems[row] = f"{name}, row {row + 1}: the target {target!r} is missing."
+    return problems
+
+
+def _checked_column(name: str, table: pa.Table, flag: str, column: str | None) -> str:
     names = ", ".join(table.column_names[:20])
-    if target is None:
+    if column is None:
         raise DataError(
-            f"--dataset={name} is a table: name the column to predict by --target, one "
+            f"--dataset={name} is a table: name the column to predict by --{flag}, one "
             f"of {names}."
         )
-    if target not in table.column_names:
-        close = difflib.get_close_matches(target, table.column_names, 1)
+    if column not in table.column_names:
+        close = difflib.get_close_matches(column, table.column_names, 1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise DataError(
-            f"--target={target}: {name} has no such column; {hint}It has {names}."
+            f"--{flag}={column}: {name} has no such column; {hint}It has {names}."
         )
-    return target
+    return column
+
+
+def _weights(name: str, values: pa.ChunkedArray, column: str) -> np.ndarray:
+    """float32 [n], all above 0."""
+    kind = values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise DataError(
+            f"--weights={column}: the column of {name} holds {kind}; expected numbers."
+        )
+    found = values.cast(pa.float64()).to_numpy().astype(np.float32)
+    bad = np.flatnonzero(~(np.isfinite(found) & (found > 0)))
+    if len(bad):
+        raise DataError(
+            f"{name}, row {bad[0] + 1}: the weight {column!r} is {found[bad[0]]:g}; "
+            "expected a number above 0: leave rows that are not to count out of the "
+            "file."
+        )
+    return found
 
 
 def _targets(

@@ -32,6 +32,7 @@ CASES = {
     "resident": ("--augment=translate=1,mixup=0.2",),
     "streamed": ("--cache=none", "--augment=translate=1"),
     "clipped and averaged": ("--clip_norm=0.5", "--ema=0.9"),
+    "balanced and weighted": ("--balance=oversample", "--class_weights=0=3"),
     "synchronized": (*CONVOLUTIONAL, "--sync_batch_norm"),
     "by replica": CONVOLUTIONAL,
 }

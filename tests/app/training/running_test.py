@@ -87,11 +87,12 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
             self.results(run_dir)["weights_sha256"],
         )
 
-    def test_a_pause_goes_on_to_the_same_weights_and_metrics(self) -> None:
-        whole = self.train("whole")
-        paused = self.train("paused", "--stop_after=1", status=75)
+    @parameterized.parameters((), ("--balance=oversample", "--class_weights=3=2"))
+    def test_a_pause_goes_on_to_the_same_weights_and_metrics(self, *flags) -> None:
+        whole = self.train("whole", *flags)
+        paused = self.train("paused", "--stop_after=0.7", *flags, status=75)
         self.assertEqual(self.results(paused)["state"], "interrupted")
-        self.train("paused")
+        self.train("paused", *flags)
         self.assertEqual(
             self.results(paused)["weights_sha256"],
             self.results(whole)["weights_sha256"],

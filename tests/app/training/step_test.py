@@ -42,6 +42,24 @@ class StepTest(tf.test.TestCase):
         norm = np.sqrt(sum(np.sum((new - old) ** 2) for old, new in moves))
         self.assertAllClose(norm, 0.01, rtol=1e-4)
 
+    def test_the_loss_is_weighted_and_the_accuracy_is_not(self):
+        trainer, parts = make_trainer("--class_weights=3=40", "--balance=oversample")
+        model, metrics = parts.network.model, parts.network.metrics
+        batch = parts.feed.batch(0)
+        outputs = model(batch.inputs).numpy()
+        trainer.start_at(0)
+        result = trainer.run(0, 1, np.zeros(len(metrics.names)))
+        weights, labels = batch.weights.numpy(), batch.labels.numpy()
+        self.assertAllClose(weights[labels == 3] / weights[labels != 3][0], [40.0] * 13)
+        exponents = np.exp(outputs - outputs.max(-1, keepdims=True))
+        shares = exponents / exponents.sum(-1, keepdims=True)
+        losses = -np.log(shares[np.arange(len(labels)), labels])
+        self.assertAllClose(result.loss, np.sum(weights * losses) / 128, rtol=1e-5)
+        found = metrics.results(dict(zip(metrics.names, result.sums, strict=True)))
+        self.assertAllClose(found["loss"], np.average(losses, weights=weights))
+        self.assertNotAllClose(found["loss"], losses.mean(), rtol=1e-3)
+        self.assertAllClose(found["accuracy"], np.mean(outputs.argmax(-1) == labels))
+
     def test_the_segment_is_compiled_once(self):
         trainer, parts = make_trainer()
         sums = np.zeros(len(parts.network.metrics.names))

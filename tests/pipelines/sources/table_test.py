@@ -121,6 +121,49 @@ class TableTest(tf.test.TestCase):
         (constant,) = tables.learn_columns({"numbers": numbers[2:]}, columns[:1])
         self.assertEqual((constant["std"], constant["missing"]), (1.0, False))
 
+    def _open_weighted(self, text: str) -> Dataset:
+        path = self.folder / "weighted.csv"
+        path.write_text(text)
+        return open_dataset(
+            DataConfig(
+                dataset=str(path),
+                target="y",
+                weights="w",
+                batch_size=4,
+                split="0.5,0.25,0.25",
+            )
+        )
+
+    def test_a_column_weighs_the_rows_of_training_and_is_no_input(self) -> None:
+        lines = [f"{i % 2},{i},{i + 1}" for i in range(40)]
+        text = "\n".join(["y,a,w", *lines])
+        dataset = self._open_weighted(text)
+        self.assertEqual([c.name for c in dataset.features.columns], ["a"])
+        order = dataset.order(1)
+        batches = list(dataset.training(order).batches(0).take(5))
+        weights = np.concatenate([batch.weights for batch in batches])
+        values = np.concatenate([batch.inputs["numbers"][:, 0] for batch in batches])
+        self.assertAllClose(np.mean(weights), 1, rtol=1e-6)
+        self.assertAllClose(weights / weights[0], (values + 1) / (values[0] + 1))
+        (batch,) = dataset.evaluation("validation", 10).take(1)
+        self.assertAllEqual(batch.weights, [1] * 10)
+        doubled = self._open_weighted(text.replace("39,40", "39,80"))
+        self.assertNotEqual(doubled.summary()["splits"], dataset.summary()["splits"])
+        other = DataConfig(dataset=dataset.config.dataset, target="y", weights="w")
+        self.assertIsNone(open_whole(other, dataset.features).source.weights)
+
+    def test_weights_that_are_none_are_named(self) -> None:
+        for cell, message in (
+            ("0", "row 3: the weight 'w' is 0; expected a number above 0"),
+            ("-1", "row 3: the weight 'w' is -1"),
+            ("", "row 3: the weight 'w' is nan"),
+            ("much", "the column of .* holds string; expected numbers"),
+        ):
+            with self.assertRaisesRegex(DataError, message):
+                self._open_weighted(f"y,a,w\n0,1,1\n1,2,1\n0,3,{cell}\n1,4,1\n")
+        with self.assertRaisesRegex(DataError, "--weights=w: .* has no such column"):
+            self._open_weighted("y,a\n0,1\n1,2\n")
+
     def test_targets_of_reals_are_values(self) -> None:
         path = write_passengers(self.folder)[".csv"]
         text = Path(path).read_text().replace(",,", ",1,")

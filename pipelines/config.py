@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 from pipelines.errors import DataError
 
 BALANCED = "balanced"
 OVERSAMPLE = "oversample"
+_SET_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 def _field(default: Any, help: str, **metadata: Any) -> Any:
@@ -57,6 +59,12 @@ class DataConfig:
         "0.8,0.1,0.1",
         "Train, validation and test fractions, for what the source does not split "
         "itself. Split by content hash within each class.",
+    )
+    validation_sets: str | None = _field(
+        None,
+        "Further sets that are evaluated whenever the validation split is, such as "
+        "`clean=FOLDER,noisy=FOLDER`: any source with the same classes, all of it. "
+        "metrics.jsonl has them as validation_clean/… and so on.",
     )
     batch_size: int = _field(
         128, "Examples in a global batch, divided among the replicas."
@@ -110,6 +118,7 @@ class DataConfig:
             )
         parse_fractions(self.split)
         parse_image_size(self.image_size)
+        parse_validation_sets(self.validation_sets)
         if self.class_weights not in (None, BALANCED):
             parse_class_weights(self.class_weights or "")
         if self.class_weights == BALANCED and self.balance == OVERSAMPLE:
@@ -135,6 +144,20 @@ def parse_class_weights(text: str) -> dict[str, float]:
             )
         weights[name] = weight
     return weights
+
+
+def parse_validation_sets(text: str | None) -> dict[str, str]:
+    """What `--validation_sets` names: sources by the names of the sets."""
+    sets: dict[str, str] = {}
+    for item in [] if text is None else text.split(","):
+        name, _, source = item.partition("=")
+        if not _SET_NAME.fullmatch(name) or not source or name in sets:
+            raise DataError(
+                f"--validation_sets={text}: received {item!r}; expected each set once, "
+                "by a name of letters, digits and _, such as clean=FOLDER,noisy=FOLDER."
+            )
+        sets[name] = source
+    return sets
 
 
 def parse_fractions(text: str) -> tuple[float, float, float]:

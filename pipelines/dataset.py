@@ -285,6 +285,17 @@ class Dataset:
 
         return decode
 
+    def describe_split(self, split: str) -> dict[str, Any]:
+        """Size, fingerprint and classes of a split: plain JSON values."""
+        return self._split_summary(self.splits[split], self.source.content_hashes())
+
+    def count_known(self, other: "Dataset", split: str) -> int:
+        """Examples in a split of `other` whose contents are in the training split."""
+        return splitting.count_common(
+            other.source.content_hashes()[other.splits[split]],
+            self.source.content_hashes()[self.splits["train"]],
+        )
+
     def _split_summary(self, indices: np.ndarray, hashes: np.ndarray) -> dict[str, Any]:
         targets = self.source.targets[indices]
         facts = [hashes[indices], _as_bytes(targets)]

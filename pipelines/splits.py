@@ -108,13 +108,21 @@ def count_shared_contents(
 
     Only splits that a source itself makes can share contents.
     """
-    keys = np.ascontiguousarray(hashes).view("S32").reshape(-1)
     shared = {}
     for position, name in enumerate(SPLITS):
         for earlier in SPLITS[:position]:
-            found = np.isin(keys[splits[name]], keys[splits[earlier]])
-            shared[f"{name} in {earlier}"] = int(found.sum())
+            shared[f"{name} in {earlier}"] = count_common(
+                hashes[splits[name]], hashes[splits[earlier]]
+            )
     return shared
+
+
+def count_common(hashes: np.ndarray, others: np.ndarray) -> int:
+    """How many of the contents, uint8 [n, 32], are among the others."""
+    mine, theirs = (
+        np.ascontiguousarray(part).view("S32").reshape(-1) for part in (hashes, others)
+    )
+    return int(np.isin(mine, theirs).sum())
 
 
 def _sorted_splits(splits: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -32,6 +32,8 @@ def describe(run_dir: pathlib.Path) -> str:
         lines.append(f"  best epoch          {best.get('epoch', 0):g}{_best_of(best)}")
     if validation:
         lines.append(f"  validation {_headline(validation)}")
+    for name, metrics in (results.get("validation_sets") or {}).items():
+        lines.append(f"  {f'on {name}':10} {_headline(metrics)}")
     lines.append(
         f"  test       {_headline(test)}"
         if test

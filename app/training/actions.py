@@ -1,7 +1,7 @@
 """What is done at boundaries: evaluate and log, checkpoint."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,11 +19,11 @@ Line = dict[str, float]
 
 
 class Evaluate:
-    """Evaluates the validation split, logs a line, keeps the best, stops early.
+    """Evaluates the validation sets, logs a line, keeps the best, stops early.
 
     Args:
       boundaries: where it is due.
-      evaluator: of the validation split.
+      evaluators: of the validation sets, by their prefix in the line.
       metrics: turns the training examples' sums into metrics.
       better: whether a line of metrics is better than another.
       patience: evaluations without a better one before the training stops, or None.
@@ -37,7 +37,7 @@ class Evaluate:
         self,
         *,
         boundaries: Boundaries,
-        evaluator: Evaluator,
+        evaluators: Mapping[str, Evaluator],
         metrics: Metrics,
         better: Callable[[Line, Line], bool],
         patience: int | None,
@@ -47,7 +47,7 @@ class Evaluate:
         listeners: Sequence[Callable[[Line], None]],
     ) -> None:
         self._boundaries = boundaries
-        self._evaluator = evaluator
+        self._evaluators = evaluators
         self._metrics = metrics
         self._better = better
         self._patience = patience
@@ -91,16 +91,19 @@ class Evaluate:
             "examples": examples,
             "seconds": round(progress.seconds, 3),
             **{f"train/{name}": value for name, value in training.items()},
-            **{f"validation/{name}": value for name, value in validation.items()},
+            **validation,
             "learning_rate": float(state.optimizer.learning_rate),
             "examples_per_second": round(speed.examples_per_second, 1),
             "input_wait": round(speed.input_wait, 4),
         }
 
     def _evaluate(self, state: TrainState) -> Line:
+        metrics: Line = {}
         try:
             with state.averaged():
-                metrics = self._evaluator.evaluate(paused=self._pause.is_asked)
+                for prefix, evaluator in self._evaluators.items():
+                    found = evaluator.evaluate(paused=self._pause.is_asked)
+                    metrics |= {f"{prefix}/{name}": v for name, v in found.items()}
         except EvaluationAbandoned:
             name = self._pause.signal.name if self._pause.signal else "a signal"
             step = state.progress.step

@@ -15,10 +15,11 @@ from app.errors import EXIT_DONE, UserError
 from app.experiment import RunFolder
 from app.reporting import figures, predictions
 from app.reporting.intervals import wilson_95
-from app.training import assembly
+from app.training import assembly, validation
 from app.training.evaluation import Predictions, predict
 from app.training.results import Results
-from pipelines.dataset import Dataset
+from app.training.validation import ValidationSet
+from pipelines.sources.base import SPLITS
 
 # Pictures of mistakes that are kept, the surest first.
 _MISTAKES = 36
@@ -39,11 +40,11 @@ def evaluate(config: EvaluateConfig) -> int:
         if split == "test" and not config.evaluation.again:
             _require_unseen(folder, results)
         network, step = assembly.load_network(folder, config.weights.checkpoint)
-        dataset = _open(folder, training, config.evaluation.dataset)
+        subject = _open(folder, training, split, config.evaluation.dataset)
         if split == "test":
             results.count_test_evaluation()
             results.write(folder)
-        metrics = _assess(folder, network, dataset, split)
+        metrics = _assess(folder, network, subject, split or "all")
         metrics |= {"checkpoint": config.weights.checkpoint, "step": step}
         if split == "test":
             results.record_test(metrics)
@@ -70,32 +71,41 @@ def _require_unseen(folder: RunFolder, results: Results) -> None:
         )
 
 
-def _open(folder: RunFolder, training: TrainConfig, other: str | None) -> Dataset:
-    """The run's own data, or all of another dataset.
+def _open(
+    folder: RunFolder, training: TrainConfig, split: str | None, other: str | None
+) -> ValidationSet:
+    """A split of the run's own data, a further validation set, or another dataset.
 
     Raises:
       UserError: it is not there, has changed, or is of another kind.
     """
     description = assembly.read_description(folder)
-    if other is not None:
-        return assembly.open_other_data(training, other, description)
+    if split is None:
+        assert other is not None
+        return ValidationSet(
+            assembly.open_other_data(training, other, description), "all"
+        )
+    if split not in SPLITS:
+        found = validation.open_set(training, split, description)
+        now = {split: found.dataset.describe_split(found.split)}
+        assembly.require_same_data(folder, training, now)
+        return found
     dataset = assembly.open_data(training)
     assembly.require_same_data(folder, training, dataset.summary()["splits"])
-    return dataset
+    return ValidationSet(dataset, split)
 
 
 def _assess(
-    folder: RunFolder, network: assembly.Network, dataset: Dataset, split: str | None
+    folder: RunFolder, network: assembly.Network, subject: ValidationSet, name: str
 ) -> dict[str, Any]:
-    """Metrics of a split, or of the whole dataset; keeps what the figures need."""
-    name = split or "all"
-    examples = dataset.split_sizes[name]
-    batches = dataset.evaluation(name, dataset.config.batch_size)
+    """Metrics of a split; keeps what the figures need under `name`."""
+    dataset = subject.dataset
+    batches = dataset.evaluation(subject.split, dataset.config.batch_size)
     found = predict(network.model, batches)
-    if len(found.labels) != examples:
-        raise RuntimeError(f"counted {len(found.labels)} of {examples} examples")
-    _keep_predictions(folder, dataset, name, found)
-    return {"examples": examples, **_metrics(network, found)}
+    if len(found.labels) != subject.examples:
+        raise RuntimeError(f"counted {len(found.labels)}, not {subject.examples}")
+    _keep_predictions(folder, subject, name, found)
+    return {"examples": subject.examples, **_metrics(network, found)}
 
 
 def _metrics(network: assembly.Network, found: Predictions) -> dict[str, Any]:
@@ -112,8 +122,9 @@ def _metrics(network: assembly.Network, found: Predictions) -> dict[str, Any]:
 
 
 def _keep_predictions(
-    folder: RunFolder, dataset: Dataset, name: str, found: Predictions
+    folder: RunFolder, subject: ValidationSet, name: str, found: Predictions
 ) -> None:
+    dataset, split = subject.dataset, subject.split
     features = dataset.features
     outputs = found.outputs
     mistakes = np.zeros(0, np.int64)
@@ -122,7 +133,7 @@ def _keep_predictions(
         outputs = scipy.special.softmax(outputs, axis=-1)
         mistakes = predictions.most_confident_mistakes(found.labels, outputs, _MISTAKES)
         if features.kind == "image" and len(mistakes):
-            images = dataset.examples(name, mistakes).inputs
+            images = dataset.examples(split, mistakes).inputs
     predictions.write_predictions(
         folder.path,
         name,
@@ -130,7 +141,7 @@ def _keep_predictions(
             task=features.task,
             labels=found.labels,
             outputs=outputs,
-            names=tuple(dataset.names(name)),
+            names=tuple(dataset.names(split)),
             classes=features.classes,
             mistake_indices=mistakes,
             mistake_images=images,

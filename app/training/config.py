@@ -71,8 +71,8 @@ class EvaluationConfig:
     split: str = dataclasses.field(
         default="validation",
         metadata={
-            "help": "Split of the run's own data. The test split is evaluated once.",
-            "choices": ("train", "validation", "test"),
+            "help": "Split of the run's own data: train, validation, or test, which is"
+            " evaluated once; or a set of --validation_sets: validation_NAME.",
         },
     )
     dataset: str | None = dataclasses.field(
@@ -148,8 +148,9 @@ class TrainingConfig:
         default="auto",
         metadata={
             "help": "Metric of the validation split that tells the best epoch, as"
-            " metrics.jsonl names it without `validation/`; auto is accuracy for"
-            " classes (ties go to the lower loss), loss for values."
+            " metrics.jsonl names it, with or without `validation/`; auto is accuracy"
+            " for classes (ties go to the lower loss), loss for values. Of a further"
+            " validation set: `validation_NAME/accuracy`."
         },
     )
     checkpoint_every: str = dataclasses.field(

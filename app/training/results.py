@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app import durable
@@ -76,6 +76,9 @@ class Results:
             "best": _metrics_of(progress.best, "epoch", "step") or None,
             "validation": _metrics_of(progress.last) or None,
         }
+        if sets := _sets_of(progress.last):
+            self.values["validation_sets"] = sets
+            self.values["best"]["validation_sets"] = _sets_of(progress.best)
 
 
 def _metrics_of(line: Line, *plain: str) -> dict[str, float]:
@@ -89,22 +92,42 @@ def _metrics_of(line: Line, *plain: str) -> dict[str, float]:
     }
 
 
-def better_by(monitor: str, network: Network) -> Callable[[Line, Line], bool]:
+def _sets_of(line: Line) -> dict[str, dict[str, float]]:
+    """The metrics of the further validation sets, by their names."""
+    sets: dict[str, dict[str, float]] = {}
+    for tag, value in line.items():
+        if tag.startswith("validation_"):
+            name, _, metric = tag.removeprefix("validation_").partition("/")
+            sets.setdefault(name, {})[metric] = value
+    return sets
+
+
+def better_by(
+    monitor: str, network: Network, sets: Sequence[str] = ("validation",)
+) -> Callable[[Line, Line], bool]:
     """Whether one line of metrics.jsonl is better than another.
 
+    Args:
+      monitor: a metric of the validation split, or of a set: `validation_clean/loss`.
+      network: whose task has the metric.
+      sets: what is evaluated, as metrics.jsonl names it.
+
     Raises:
-      UserError: `monitor` is no metric of the task.
+      UserError: `monitor` is no metric of the task, or of no set.
     """
     names = network.metrics.results(dict.fromkeys(network.metrics.names, 1.0))
-    if monitor == "auto":
-        monitor = "accuracy" if "accuracy" in names else "loss"
-    if monitor not in names:
+    prefix, _, metric = monitor.rpartition("/")
+    prefix = prefix or "validation"
+    if metric == "auto":
+        metric = "accuracy" if "accuracy" in names else "loss"
+    if metric not in names or prefix not in sets:
+        of_sets = "" if len(sets) < 2 else f", alone or after {'/, '.join(sets)}/"
         raise UserError(
-            f"--monitor={monitor}: expected auto or one of {', '.join(names)}"
+            f"--monitor={monitor}: expected auto or one of {', '.join(names)}{of_sets}"
         )
 
     def score(line: Line) -> tuple[float, float]:
-        value = line[f"validation/{monitor}"]
-        return (value if monitor in _RISING else -value, -line["validation/loss"])
+        value = line[f"{prefix}/{metric}"]
+        return (value if metric in _RISING else -value, -line[f"{prefix}/loss"])
 
     return lambda line, best: score(line) > score(best)

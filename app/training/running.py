@@ -22,11 +22,10 @@ from app.distribution.cluster import ALONE, Cluster, from_environment
 from app.errors import EXIT_DONE, Interrupted, TrainingFailed, UserError
 from app.experiment import RunFolder, Start, decide_start
 from app.reporting import summary
-from app.training import assembly, checkpoints, nonfinite
+from app.training import assembly, checkpoints, nonfinite, validation
 from app.training.actions import Checkpoint, Evaluate, LogNorms
 from app.training.boundaries import Boundaries, step_of_epoch
 from app.training.config import Interval
-from app.training.evaluation import Evaluator
 from app.training.following import SilentJournal, SilentWriter
 from app.training.journal import Journal
 from app.training.loop import Action, Loop
@@ -34,6 +33,7 @@ from app.training.results import Results, better_by
 from app.training.signals import PauseRequest
 from app.training.state import TrainState, weights_sha256
 from app.training.step import StepResult, Trainer
+from app.training.validation import ValidationSet
 from models.description import layer_table
 from pipelines import augmentation
 from pipelines.dataset import Dataset
@@ -56,6 +56,7 @@ class Parts:
     optimizer: keras.optimizers.Optimizer
     feed: Feed
     last_step: int
+    validation: dict[str, ValidationSet]
 
     @property
     def order(self) -> Order:
@@ -113,6 +114,8 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     assembly.set_numerics(config)
     dataset = assembly.open_data(config)
     description = assembly.describe_data(dataset)
+    sets = validation.open_sets(config, dataset, description)
+    description = validation.describe_sets(description, sets)
     with assembly.user_mistakes():
         order = dataset.order(config.training.seed)
     last_step = step_of_epoch(config.training.epochs, order.steps_per_epoch)
@@ -122,16 +125,15 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
             strategies.synchronize_batch_norm(network.model)
         with assembly.user_mistakes():
             optimizer = assembly.build_optimizer(config, network, order, last_step)
-    better_by(config.training.monitor, network)
+    better_by(config.training.monitor, network, [*sets])
     with assembly.user_mistakes():
         augment = augmentation.parse(config.data.augment)
         strategies.require_divisible(
             config.data.batch_size, config.distribution, strategy, bool(augment.mixup)
         )
         feed = dataset.training(order, augment)
-    return Parts(
-        strategy, cluster, dataset, description, network, optimizer, feed, last_step
-    )
+    made = (strategy, cluster, dataset, description, network, optimizer)
+    return Parts(*made, feed, last_step, sets)
 
 
 def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
@@ -239,9 +241,9 @@ class Run:
         A stream reads ahead of the step.
         """
         step = self._state.progress.step
-        found = self._parts.feed.find_bad_example(
-            step, step + _READ_AHEAD
-        ) or self._parts.dataset.find_bad_example("validation")
+        found = self._parts.feed.find_bad_example(step, step + _READ_AHEAD)
+        for one in self._parts.validation.values():
+            found = found or one.dataset.find_bad_example(one.split)
         if found is None:
             return error
         self._end("failed")
@@ -324,25 +326,20 @@ class Run:
 
     def _evaluate(self, listener: Callable[[dict[str, float]], None]) -> Evaluate:
         parts, training = self._parts, self._config.training
-        batch_size = self._config.data.batch_size
-        evaluator = Evaluator(
-            strategy=parts.strategy,
-            model=parts.network.model,
-            loss=parts.network.evaluation_loss,
-            metrics=parts.network.metrics,
-            batches=parts.dataset.evaluation("validation", batch_size),
-            examples=parts.dataset.split_sizes["validation"],
-            batch_size=batch_size,
-            cluster=parts.cluster,
-        )
         return Evaluate(
             boundaries=self._boundaries(str(training.evaluate_every)),
-            evaluator=evaluator,
+            evaluators=validation.make_evaluators(
+                parts.validation,
+                parts.strategy,
+                parts.network,
+                self._config.data.batch_size,
+                parts.cluster,
+            ),
             metrics=parts.network.metrics,
-            better=better_by(training.monitor, parts.network),
+            better=better_by(training.monitor, parts.network, [*parts.validation]),
             patience=training.early_stopping,
             examples_per_epoch=parts.order.epoch_size,
-            batch_size=batch_size,
+            batch_size=self._config.data.batch_size,
             pause=self._pause,
             listeners=(listener,),
         )

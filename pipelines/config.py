@@ -24,7 +24,7 @@ class DataConfig:
         "digits",
         "Where examples come from: `digits`; a folder of images: CLASS/*.jpg (jpeg, "
         "png, bmp, gif), with or without train/, validation/, test/ above the classes; "
-        "a folder that `pack` wrote; "
+        "a folder that `pack` or TensorFlow Datasets wrote; `tfds:NAME[/CONFIG]`; "
         "the same in an uncompressed *.tar; *.npz or *.h5 of arrays x_train, y_train, "
         "with or without x_validation…, x_test… (integer targets are classes, floats "
         "are values); or a table, *.csv or *.parquet, with --target.",
@@ -52,7 +52,9 @@ class DataConfig:
     )
     data_dir: str | None = _field(
         None,
-        "Folder that a relative --dataset path is looked up in, too.",
+        "Where TensorFlow Datasets keeps its data (tfds:NAME; by default "
+        "~/tensorflow_datasets), and a folder that a relative --dataset path is looked "
+        "up in, too.",
         resumable=True,
     )
     split: str = _field(

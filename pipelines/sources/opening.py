@@ -9,8 +9,8 @@ from pipelines.features import Features
 from pipelines.sources.base import Source
 
 _KNOWN = (
-    "'digits', folders of images (CLASS/*.jpg, jpeg, png, bmp, gif) or packed, files "
-    "*.tar, *.npz, *.h5, *.hdf5, *.csv, *.parquet"
+    "'digits', tfds:NAME, folders of images (CLASS/*.jpg, jpeg, png, bmp, gif) or "
+    "packed, files *.tar, *.npz, *.h5, *.hdf5, *.csv, *.parquet"
 )
 _TABLES = (".csv", ".parquet")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lzma")
@@ -41,16 +41,24 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
             f"--weights={config.weights}: {name} is no table (*.csv, *.parquet); leave "
             "--weights out."
         )
-    # 1. A name that is built in; 2. a folder, packed or of images; 3. a file by its
-    # suffix; 4. what cannot be read, and why.
+    # 1. A name that is built in, or TFDS's; 2. a folder, packed, of TFDS or of images;
+    # 3. a file by its suffix; 4. what cannot be read, and why.
     if name == "digits":
         from pipelines.sources.digits import open_digits
 
         return open_digits()
+    if name.startswith("tfds:"):
+        from pipelines.sources.tfds import open_named
+
+        return open_named(name, config.data_dir)
     if path.is_dir() and (path / "atelier.json").is_file():
         from pipelines.sources.packed import PackedSource
 
         return PackedSource(name, path)
+    if path.is_dir() and (path / "dataset_info.json").is_file():
+        from pipelines.sources.tfds import open_folder
+
+        return open_folder(name, path)
     if path.is_dir():
         from pipelines.sources.folder import FolderSource
 
@@ -64,7 +72,7 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
         return TableSource(name, path, config.target, like, weights, allowed)
     if path.is_file() and (source := _open_file(name, path)):
         return source
-    if path.is_file() or name.startswith("tfds:"):
+    if path.is_file():
         raise DataError(
             f"--dataset={name}: this kind of source cannot be read; expected one of "
             f"{_KNOWN}."

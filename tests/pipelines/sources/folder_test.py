@@ -183,7 +183,6 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
             ("digit", "did you mean digits"),
             ("/no/such/folder", "no such folder or dataset"),
             (str(file), "this kind of source cannot be read"),
-            ("tfds:mnist", "this kind of source cannot be read"),
         ):
             with self.assertRaisesRegex(DataError, message):
                 open_source(DataConfig(dataset=name))

@@ -22,7 +22,7 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["app.main", "app.training.running"])
 
 # What differs between two starts of the same run, and may.
-TIMINGS = ("seconds", "examples_per_second", "input_wait")
+TIMINGS = ("seconds", "examples_per_second", "input_wait", "peak_memory_bytes")
 
 
 class Command:

@@ -36,6 +36,11 @@ class DistributionConfig:
         " gradients up, so that a large batch fits in little memory. Batch"
         " normalization then goes by parts.",
     )
+    recompute: bool = _flag(
+        False,
+        "Keep only some activations for the backward pass and compute the others again:"
+        " less memory for deep models, about a third more time.",
+    )
     sync_batch_norm: bool = _flag(
         False,
         "Normalize by the statistics of the global batch rather than of each replica's"
@@ -65,6 +70,11 @@ class DistributionConfig:
             raise UserError(
                 f"--strategy=one_device with --logical_cpus={self.logical_cpus}:"
                 " expected one device; drop one of the two"
+            )
+        if self.sync_batch_norm and self.recompute:
+            raise UserError(
+                "--sync_batch_norm with --recompute: replicas would have to exchange"
+                " statistics in the backward pass too; drop one of the two"
             )
         if self.sync_batch_norm and self.accumulate > 1:
             raise UserError(

@@ -48,14 +48,7 @@ def describe(command: Sequence[str] | None = None) -> dict[str, Any]:
         "packages": package_versions(),
         "platform": platform.platform(),
         "host": platform.node(),
-        "cpu": {
-            "model": _cpu_model(),
-            "cores": psutil.cpu_count(logical=False),
-            "threads": psutil.cpu_count(),
-            "usable": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else psutil.cpu_count(),
-        },
+        "cpu": cpu(),
         "memory_bytes": psutil.virtual_memory().total,
         "devices": devices(),
     }
@@ -85,6 +78,18 @@ def source_version(folder: pathlib.Path) -> dict[str, Any]:
     return {
         "commit": _git(folder, "rev-parse", "--verify", "HEAD"),
         "dirty": None if changes is None else bool(changes),
+    }
+
+
+def cpu() -> dict[str, Any]:
+    """The processor's `model`, its `cores` and `threads`, and how many are `usable`."""
+    return {
+        "model": _cpu_model(),
+        "cores": psutil.cpu_count(logical=False),
+        "threads": psutil.cpu_count(),
+        "usable": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else psutil.cpu_count(),
     }
 
 

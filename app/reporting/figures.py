@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
-from app.reporting import classification, curves, regression
 from app.reporting.metrics import FILE_NAME, MetricsLog
 from app.reporting.predictions import evaluated_splits, read_predictions
 
@@ -35,6 +34,8 @@ def draw_training(run_dir: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       UserError: metrics.jsonl is damaged.
     """
+    from app.reporting import curves  # here, as a training imports this at its start
+
     lines = MetricsLog(run_dir / FILE_NAME).read()
     return curves.draw(lines, _best_epoch(run_dir), run_dir / FOLDER)
 
@@ -48,6 +49,8 @@ def draw_evaluation(run_dir: pathlib.Path, split: str) -> list[pathlib.Path]:
     Raises:
       UserError: the split was not evaluated, or its file is damaged.
     """
+    from app.reporting import classification, regression
+
     predictions = read_predictions(run_dir, split)
     room = classification if predictions.task == "classification" else regression
     return room.draw(predictions, split, run_dir / FOLDER)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from app.errors import Interrupted, TrainingFailed
+from app.reporting import memory
 from app.training.boundaries import Boundaries
 from app.training.checkpoints import Snapshot, Writer
 from app.training.evaluation import EvaluationAbandoned, Evaluator
@@ -95,6 +96,7 @@ class Evaluate:
             "learning_rate": float(state.optimizer.learning_rate),
             "examples_per_second": round(speed.examples_per_second, 1),
             "input_wait": round(speed.input_wait, 4),
+            **memory.peaks(),
         }
 
     def _evaluate(self, state: TrainState) -> Line:

@@ -21,6 +21,7 @@ from app.experiment import RunFolder
 from app.training import checkpoints, state
 from models import losses, metrics, optimizers, registry
 from models.errors import ModelError
+from models.layers import batch_normalization
 from models.spec import Column, Inputs, Outputs
 from pipelines.dataset import Dataset, open_dataset, open_whole
 from pipelines.errors import DataError
@@ -41,6 +42,7 @@ class Network:
       loss: loss of each example, as it is minimised.
       evaluation_loss: the same without label smoothing, which is no error.
       metrics: sums over examples, and what follows from them.
+      notes: what the user should know of how the model computes.
     """
 
     model: keras.Model
@@ -48,6 +50,7 @@ class Network:
     loss: losses.PerExampleLoss
     evaluation_loss: losses.PerExampleLoss
     metrics: metrics.Metrics
+    notes: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -219,10 +222,25 @@ def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Networ
             outputs,
             config.model.test_time_augmentation,
         )
+        notes = _fuse_batch_normalization(model)
         loss = losses.per_example_loss(config.loss, outputs)
         plain = dataclasses.replace(config.loss, label_smoothing=0.0)
         plain_loss = losses.per_example_loss(plain, outputs)
-    return Network(model, outputs, loss, plain_loss, metrics.metrics_for(outputs))
+    measured = metrics.metrics_for(outputs)
+    return Network(model, outputs, loss, plain_loss, measured, notes)
+
+
+def _fuse_batch_normalization(model: keras.Model) -> tuple[str, ...]:
+    """Speeds Keras' own layers up; says which were left as they are."""
+    left = batch_normalization.fuse(model)
+    if not left:
+        return ()
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return (
+        f"batch normalization {left[0]}{more} computes in its own way, which may be"
+        " slower than TensorFlow's fused op: it is no plain"
+        " keras.layers.BatchNormalization",
+    )
 
 
 def load_network(folder: RunFolder, checkpoint: str) -> tuple[Network, int]:

@@ -178,8 +178,9 @@ class TrainingConfig:
     precision: str = dataclasses.field(
         default="float32",
         metadata={
-            "help": "Of activations; variables, statistics and losses stay float32.",
-            "choices": ("float32", "mixed_bfloat16", "mixed_float16"),
+            "help": "Of activations; variables, statistics and losses stay float32."
+            " auto measures what is fastest on this device, and the run keeps to it.",
+            "choices": ("float32", "mixed_bfloat16", "mixed_float16", "auto"),
         },
     )
     threads: int | None = dataclasses.field(

@@ -88,6 +88,27 @@ def keyed_draws(
         _active.keys = outer
 
 
+def is_keyed() -> bool:
+    """Whether draws are keyed now: within a training step."""
+    return _active.keys is not None
+
+
+def current() -> _Keys:
+    """What the next draw would be keyed by, for `keyed_as`."""
+    assert _active.keys is not None  # callers look at is_keyed first
+    return dataclasses.replace(_active.keys)
+
+
+@contextlib.contextmanager
+def keyed_as(keys: _Keys) -> Iterator[None]:
+    """Within it draws are those that followed `current()`, once more."""
+    outer, _active.keys = _active.keys, dataclasses.replace(keys)
+    try:
+        yield
+    finally:
+        _active.keys = outer
+
+
 def refuse_stateful_draws(graph: tf.Graph) -> None:
     """Checks a traced training step.
 

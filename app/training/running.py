@@ -5,63 +5,37 @@ touched. Read `train` first.
 """
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from app import durable
 from app.config import TrainConfig
-from app.distribution import peers, strategies
+from app.distribution import peers
 from app.distribution.agreement import Agreement
-from app.distribution.cluster import ALONE, Cluster, from_environment
+from app.distribution.cluster import Cluster, from_environment
 from app.errors import EXIT_DONE, Interrupted, TrainingFailed, UserError
 from app.experiment import RunFolder, Start, decide_start
 from app.reporting import summary
-from app.training import assembly, checkpoints, nonfinite, validation
+from app.training import assembly, checkpoints, nonfinite, precision, validation
 from app.training.actions import Checkpoint, Evaluate, LogNorms
 from app.training.boundaries import Boundaries, step_of_epoch
 from app.training.config import Interval
 from app.training.following import SilentJournal, SilentWriter
 from app.training.journal import Journal
 from app.training.loop import Action, Loop
+from app.training.parts import Parts, build_parts, make_trainer
 from app.training.results import Results, better_by
 from app.training.signals import PauseRequest
 from app.training.state import TrainState, weights_sha256
-from app.training.step import StepResult, Trainer
-from app.training.validation import ValidationSet
+from app.training.step import StepResult
 from models.description import layer_table
-from pipelines import augmentation
-from pipelines.dataset import Dataset
-from pipelines.feed import Feed
-from pipelines.order import Order
 
 # Steps that a stream may be ahead of the one that is trained.
 _READ_AHEAD = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What a run is made of, before it starts."""
-
-    strategy: tf.distribute.Strategy
-    cluster: Cluster
-    dataset: Dataset
-    description: dict[str, Any]
-    network: assembly.Network
-    optimizer: keras.optimizers.Optimizer
-    feed: Feed
-    last_step: int
-    validation: dict[str, ValidationSet]
-
-    @property
-    def order(self) -> Order:
-        """The order of the training examples."""
-        return self.feed.order
 
 
 def train(config: TrainConfig) -> int:
@@ -80,6 +54,7 @@ def train(config: TrainConfig) -> int:
         changed: dict[str, list[Any]] = {}
         if folder.flags.exists():
             _hold(held, folder, cluster)
+            config = precision.as_begun(config, folder)
             changed = folder.require_same_mathematics(config)
             if decide_start(folder, has_checkpoint=False) is Start.FINISHED:
                 if cluster.is_chief:
@@ -92,7 +67,7 @@ def train(config: TrainConfig) -> int:
             parts = build_parts(config, cluster)
             if is_new:
                 _hold(held, folder, cluster)
-            run = Run(folder, config, parts)
+            run = Run(folder, parts)
             run.go(changed)
     return EXIT_DONE
 
@@ -103,62 +78,12 @@ def _hold(held: contextlib.ExitStack, folder: RunFolder, cluster: Cluster) -> No
         held.enter_context(folder.locked())
 
 
-def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
-    """Opens the data and builds the model, without touching the run folder.
-
-    Raises:
-      UserError: flags or data are not fit.
-    """
-    assembly.set_threads(config)
-    strategy = strategies.make_strategy(config.distribution, cluster)
-    assembly.set_numerics(config)
-    dataset = assembly.open_data(config)
-    description = assembly.describe_data(dataset)
-    sets = validation.open_sets(config, dataset, description)
-    description = validation.describe_sets(description, sets)
-    with assembly.user_mistakes():
-        order = dataset.order(config.training.seed)
-    last_step = step_of_epoch(config.training.epochs, order.steps_per_epoch)
-    with strategy.scope():
-        network = assembly.build_network(config, description)
-        if config.distribution.sync_batch_norm:
-            strategies.synchronize_batch_norm(network.model)
-        with assembly.user_mistakes():
-            optimizer = assembly.build_optimizer(config, network, order, last_step)
-    better_by(config.training.monitor, network, [*sets])
-    with assembly.user_mistakes():
-        augment = augmentation.parse(config.data.augment)
-        strategies.require_divisible(
-            config.data.batch_size, config.distribution, strategy, bool(augment.mixup)
-        )
-        feed = dataset.training(order, augment)
-    made = (strategy, cluster, dataset, description, network, optimizer)
-    return Parts(*made, feed, last_step, sets)
-
-
-def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
-    """What runs the training steps of these parts."""
-    return Trainer(
-        strategy=parts.strategy,
-        model=parts.network.model,
-        optimizer=parts.optimizer,
-        loss=parts.network.loss,
-        metrics=parts.network.metrics,
-        feed=parts.feed,
-        batch_size=config.data.batch_size,
-        seed=config.training.seed,
-        clip_norm=config.optimizer.clip_norm,
-        accumulate=config.distribution.accumulate,
-        cluster=parts.cluster,
-    )
-
-
 class Run:
     """One start of a run: from where the folder is to a pause or the end."""
 
-    def __init__(self, folder: RunFolder, config: TrainConfig, parts: Parts) -> None:
+    def __init__(self, folder: RunFolder, parts: Parts) -> None:
         self._folder = folder
-        self._config = config
+        self._config = config = parts.config
         self._parts = parts
         self._state = TrainState(
             parts.network.model, parts.optimizer, parts.network.metrics.names
@@ -264,7 +189,7 @@ class Run:
         if start is not Start.RESUME:
             folder.write_config(self._config)
             durable.write_json(folder.dataset, self._parts.description)
-        print(self._announcement(start), flush=True)
+        print(self._announcement(start), *self._parts.notes, sep="\n", flush=True)
         self._agreement.all_of(self.step if snapshot is not None else -1)
         return start
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from models.layers.batch_normalization import BatchNormalization
+from models.layers.batch_normalization import BatchNormalization, fuse
 
 
 def _pair(shape: tuple[int, ...], **arguments: Any) -> tuple[Any, Any]:
@@ -120,6 +120,88 @@ class BatchNormalizationTest(tf.test.TestCase, parameterized.TestCase):
         restored.set_weights(theirs.get_weights())
         x = np.ones((2, 5, 6, 3), "float32")
         self.assertAllClose(restored(x), theirs(x))
+
+
+class Squared(keras.layers.BatchNormalization):
+    """A subclass that computes something else."""
+
+    def call(self, inputs, training=None, mask=None):
+        return tf.square(super().call(inputs, training=training, mask=mask))
+
+
+class FuseTest(tf.test.TestCase, parameterized.TestCase):
+    """A user's model before and after its normalization was fused."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        keras.utils.set_random_seed(3)
+        inner = keras.Sequential(
+            [keras.Input((6, 6, 4)), keras.layers.BatchNormalization(momentum=0.8)]
+        )
+        inputs = keras.Input((6, 6, 3))
+        x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(inputs)
+        outputs = keras.layers.Dense(2)(keras.layers.Flatten()(inner(x)))
+        self.model = keras.Model(inputs, outputs)
+        self.images = keras.random.normal((8, 6, 6, 3), mean=2.0, seed=1)
+
+    def _step(self, training: bool) -> list[np.ndarray]:
+        """Outputs, gradients and all variables after a step, from the same weights."""
+        model, before = self.model, self.model.get_weights()
+
+        @tf.function
+        def step() -> tuple[tf.Tensor, list[tf.Tensor]]:
+            with tf.GradientTape() as tape:
+                outputs = model(self.images, training=training)
+                loss = tf.reduce_sum(outputs**3)
+            variables = model.trainable_variables
+            return outputs, tape.gradient(loss, variables)
+
+        outputs, gradients = step()
+        self.ops = {
+            op.type for op in step.get_concrete_function().graph.get_operations()
+        }
+        found = [outputs.numpy(), *(g.numpy() for g in gradients), *model.get_weights()]
+        model.set_weights(before)
+        return found
+
+    @parameterized.parameters(True, False)
+    def test_outputs_gradients_and_averages_are_keras_own(self, training) -> None:
+        before = self._step(training)
+        self.assertNotIn("FusedBatchNormV3", self.ops)
+        self.assertEmpty(fuse(self.model))
+        after = self._step(training)
+        self.assertIn("FusedBatchNormV3", self.ops)
+        for ours, theirs in zip(after, before, strict=True):
+            scale = max(1.0, float(np.max(np.abs(theirs))))
+            self.assertAllClose(ours, theirs, 1e-4, 1e-5 * scale)
+
+    def test_the_saved_form_is_that_of_keras_and_loads_as_such(self) -> None:
+        config, names = self.model.get_config(), [w.path for w in self.model.weights]
+        fuse(self.model)
+        self.assertEqual(self.model.get_config(), config)
+        self.assertEqual([w.path for w in self.model.weights], names)
+        path = f"{self.get_temp_dir()}/model.keras"
+        self.model.save(path)
+        loaded = keras.saving.load_model(path)
+        kinds = [type(layer) for layer in loaded._flatten_layers()]
+        self.assertIn(keras.layers.BatchNormalization, kinds)
+        self.assertAllClose(loaded(self.images), self.model(self.images), 1e-4, 1e-4)
+
+    def test_what_computes_otherwise_is_left_and_named(self) -> None:
+        squared = Squared(name="squared")
+        model = keras.Sequential([keras.Input((6, 6, 3)), squared])
+        expected = model(self.images, training=False)
+        self.assertEqual(fuse(model), ("squared",))
+        self.assertAllEqual(model(self.images, training=False), expected)
+
+    def test_a_frozen_layer_keeps_its_averages(self) -> None:
+        self.model.trainable = False
+        before = self._step(training=True)
+        fuse(self.model)
+        after = self._step(training=True)
+        self.assertAllClose(after[0], before[0], 1e-4, 1e-4)
+        for ours, theirs in zip(after[1:], self.model.get_weights(), strict=True):
+            self.assertAllEqual(ours, theirs)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,191 @@
+"""What a run is made of before it starts: `build_parts` from a configuration."""
+
+import dataclasses
+import time
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from app.config import TrainConfig
+from app.distribution import strategies
+from app.distribution.agreement import Agreement
+from app.distribution.cluster import ALONE, Cluster
+from app.training import assembly, precision, recomputation, validation
+from app.training.boundaries import step_of_epoch
+from app.training.results import better_by
+from app.training.step import Trainer
+from app.training.validation import ValidationSet
+from pipelines import augmentation
+from pipelines.dataset import Dataset
+from pipelines.feed import Feed
+from pipelines.order import Order
+
+# A trial of a precision: this long, thrice, and this many steps at most. Workers have
+# clocks of their own, so among several the number of steps is fixed.
+_TRIAL_SECONDS = 0.3
+_TRIAL_STEPS = 400
+_TRIAL_STEPS_TOGETHER = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run is made of, before it starts.
+
+    Attributes:
+      config: the flags, with what `auto` was settled to.
+      notes: what the user should know of how it was put together.
+    """
+
+    config: TrainConfig
+    strategy: tf.distribute.Strategy
+    cluster: Cluster
+    dataset: Dataset
+    description: dict[str, Any]
+    network: assembly.Network
+    optimizer: keras.optimizers.Optimizer
+    feed: Feed
+    last_step: int
+    validation: dict[str, ValidationSet]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> Order:
+        """The order of the training examples."""
+        return self.feed.order
+
+
+def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
+    """Opens the data and builds the model, without touching the run folder.
+
+    Raises:
+      UserError: flags or data are not fit.
+    """
+    assembly.set_threads(config)
+    strategy = strategies.make_strategy(config.distribution, cluster)
+    assembly.set_numerics(precision.with_precision(config, precision.FLOAT32))
+    dataset = assembly.open_data(config)
+    description = assembly.describe_data(dataset)
+    sets = validation.open_sets(config, dataset, description)
+    description = validation.describe_sets(description, sets)
+
+    def assemble(config: TrainConfig) -> Parts:
+        return _assemble(config, strategy, cluster, dataset, description, sets)
+
+    if config.training.precision != precision.AUTO:
+        return assemble(config)
+    choice = precision.settle(
+        _what_speed_depends_on(config, strategy, description),
+        Agreement(strategy, cluster),
+        lambda name: _speed(assemble(precision.with_precision(config, name))),
+        on_cpu=config.distribution.logical_cpus > 1,
+    )
+    parts = assemble(precision.with_precision(config, choice.precision))
+    note = f"precision {choice.precision}: {choice.reason}"
+    return dataclasses.replace(parts, notes=(note, *parts.notes))
+
+
+def _assemble(
+    config: TrainConfig,
+    strategy: tf.distribute.Strategy,
+    cluster: Cluster,
+    dataset: Dataset,
+    description: dict[str, Any],
+    sets: dict[str, ValidationSet],
+) -> Parts:
+    """Builds the model, its optimizer and what feeds it, from settled flags."""
+    assembly.set_numerics(config)
+    with assembly.user_mistakes():
+        order = dataset.order(config.training.seed)
+    last_step = step_of_epoch(config.training.epochs, order.steps_per_epoch)
+    with strategy.scope():
+        network = assembly.build_network(config, description)
+        if config.distribution.sync_batch_norm:
+            strategies.synchronize_batch_norm(network.model)
+        if config.distribution.recompute:
+            recomputation.recompute(network.model)
+        with assembly.user_mistakes():
+            optimizer = assembly.build_optimizer(config, network, order, last_step)
+    better_by(config.training.monitor, network, [*sets])
+    with assembly.user_mistakes():
+        augment = augmentation.parse(config.data.augment)
+        strategies.require_divisible(
+            config.data.batch_size, config.distribution, strategy, bool(augment.mixup)
+        )
+        feed = dataset.training(order, augment)
+    return Parts(
+        config=config,
+        strategy=strategy,
+        cluster=cluster,
+        dataset=dataset,
+        description=description,
+        network=network,
+        optimizer=optimizer,
+        feed=feed,
+        last_step=last_step,
+        validation=sets,
+        notes=network.notes,
+    )
+
+
+def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
+    """What runs the training steps of these parts."""
+    return Trainer(
+        strategy=parts.strategy,
+        model=parts.network.model,
+        optimizer=parts.optimizer,
+        loss=parts.network.loss,
+        metrics=parts.network.metrics,
+        feed=parts.feed,
+        batch_size=config.data.batch_size,
+        seed=config.training.seed,
+        clip_norm=config.optimizer.clip_norm,
+        accumulate=config.distribution.accumulate,
+        cluster=parts.cluster,
+    )
+
+
+def _what_speed_depends_on(
+    config: TrainConfig, strategy: tf.distribute.Strategy, description: dict[str, Any]
+) -> dict[str, Any]:
+    features = description["features"]
+    return {
+        "model": config.model.model,
+        "model_args": config.model.model_args,
+        "shape": features["shape"],
+        "classes": len(features["classes"]),
+        "batch_size": config.data.batch_size,
+        "augment": config.data.augment,
+        "optimizer": config.optimizer.optimizer,
+        "threads": config.training.threads,
+        "accumulate": config.distribution.accumulate,
+        "recompute": config.distribution.recompute,
+        "replicas": strategy.num_replicas_in_sync,
+    }
+
+
+def _speed(parts: Parts) -> float:
+    """Examples per second of the training, the best of three short trials.
+
+    The first step compiles, and its weights are thrown away. 0 where a value was not
+    finite.
+    """
+    trainer = make_trainer(parts.config, parts)
+    sums = np.zeros(len(parts.network.metrics.names))
+    trainer.start_at(0)
+    trainer.run(0, 1, sums)
+    started = time.monotonic()
+    trainer.run(1, 2, sums)
+    steps = int(_TRIAL_SECONDS / max(time.monotonic() - started, 1e-6))
+    steps = min(max(steps, 1), _TRIAL_STEPS)
+    if parts.cluster.workers:
+        steps = _TRIAL_STEPS_TOGETHER
+    best = 0.0
+    for first in (2, 2 + steps, 2 + 2 * steps):
+        started = time.monotonic()
+        result = trainer.run(first, first + steps, sums)
+        if not result.finite:
+            return 0.0
+        best = max(best, steps / (time.monotonic() - started))
+    return best * parts.config.data.batch_size

@@ -18,10 +18,12 @@ import tensorflow_datasets as tfds
 
 from pipelines.errors import DataError
 from pipelines.features import Features
+from pipelines.packing import MANIFEST
 from pipelines.sources import arrayfiles
 from pipelines.sources.arrayfiles import Labels
 from pipelines.sources.base import Source
 from pipelines.sources.encoded import EncodedSource
+from pipelines.sources.packed import PackedSource
 from pipelines.sources.tfds_records import Records, reason_of
 
 INFO = "dataset_info.json"
@@ -66,6 +68,8 @@ def open_named(dataset: str, data_dir: str | None) -> Source:
             f"tensorflow_datasets as tfds; tfds.builder('{name}', data_dir='{place}', "
             "file_format='array_record').download_and_prepare()\""
         )
+    if (Path(builder.data_path) / MANIFEST).is_file():
+        return PackedSource(dataset, Path(builder.data_path))  # has checksums
     return _open(dataset, builder)
 
 
@@ -176,10 +180,7 @@ def _open(name: str, builder: Any) -> Source:
     label = builder.info.features[target]
     classes = label.names if isinstance(label, tfds.features.ClassLabel) else None
     records = Records(name, builder, inputs, target)
-    try:
-        labels = records.labels(classes)
-    except OSError as error:
-        raise DataError(f"{error}; prepare the dataset again.") from error
+    labels = records.labels(classes)
     if isinstance(feature, tfds.features.Image):
         return TfdsImages(name, records, labels)
     shape = (len(labels.targets), *(side or 0 for side in feature.shape))

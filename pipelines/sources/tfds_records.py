@@ -100,9 +100,10 @@ class Records:
             try:
                 found = self._parts[part].__getitems__(rows)
             except (RuntimeError, ValueError, IndexError, OSError) as error:
-                raise OSError(
+                raise DataError(
                     f"{self.describe(int(indices[places[0]]))} or one of the "
-                    f"{len(rows) - 1} read with it: {reason_of(error)}"
+                    f"{len(rows) - 1} read with it cannot be read "
+                    f"({reason_of(error)}); prepare the dataset again."
                 ) from error
             for place, record in zip(places, found, strict=True):
                 records[place] = record

@@ -61,6 +61,18 @@ class TfdsTest(parameterized.TestCase, tf.test.TestCase):
                 self.assertEqual(found.summary()["splits"], splits)
         self.assertEndsWith(found.source.describe(20), "tfds:pets, validation[2]")
 
+    def test_what_pack_wrote_is_held_against_its_checksums(self) -> None:
+        pets = self.home / "data" / "pets" / "1.0.0"
+        config = PackConfig(pack_dir=str(pets), dataset=str(self.folder), split=_SPLIT)
+        packing.pack(config, lambda: False, lambda line: None)
+        data_dir = str(self.home / "data")
+        dataset = self._open("tfds:pets", data_dir=data_dir)
+        self._assert_same_batches(dataset, self._open(self.folder))
+        path = next(pets.glob("*train*"))
+        path.write_bytes(path.read_bytes() + b"0")
+        with self.assertRaisesRegex(DataError, "tfds:pets: .* another size than"):
+            self._open("tfds:pets", data_dir=data_dir)
+
     def test_values_of_vectors(self) -> None:
         rows = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
         np.savez(self.home / "rows.npz", x_train=rows, y_train=rows[:, :2] * 2)

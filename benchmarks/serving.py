@@ -93,7 +93,7 @@ def prepare(case: Case, folder: pathlib.Path) -> Callable[[int], dict[str, Call]
     )
     features = Features(kind, case.shape, "classification", names)
     contract = Contract(features, max_pixels=10**8)
-    raw = contract.raw_input
+    ((name, raw),) = contract.raw_inputs.items()
     Server(model, contract).save(folder / "saved_model", None)
     loaded = tf.saved_model.load(str(folder / "saved_model"))
     interpreter = Interpreter(model_content=litert.convert(model, contract))
@@ -107,8 +107,8 @@ def prepare(case: Case, folder: pathlib.Path) -> Callable[[int], dict[str, Call]
         return {
             "model.predict": lambda: model.predict(inputs, verbose=0),
             "model(x)": lambda: model(inputs, training=False).numpy(),
-            "SavedModel": lambda: signature(**{raw.name: tensor})["class_id"].numpy(),
-            "LiteRT": lambda: runner(**{raw.name: given}),
+            "SavedModel": lambda: signature(**{name: tensor})["class_id"].numpy(),
+            "LiteRT": lambda: runner(**{name: given}),
         }
 
     return arms

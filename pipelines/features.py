@@ -6,10 +6,14 @@ from typing import Any, Literal
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of a table: `kind` is numeric, boolean or categorical."""
+    """A column of a table: `kind` is numeric, boolean or categorical.
+
+    `integer` says of a numeric one that its values were whole, as dates' seconds are.
+    """
 
     name: str
     kind: Literal["numeric", "boolean", "categorical"]
+    integer: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

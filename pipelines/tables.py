@@ -44,7 +44,12 @@ def read_table(name: str, path: Path, columns: Sequence[Column] = ()) -> pa.Tabl
         if path.suffix.lower() == ".parquet":
             table = pa.parquet.read_table(path)
         else:
-            types = {column.name: _ARROW_TYPES[column.kind] for column in columns}
+            # Numbers are left to Arrow, which knows dates from reals, and cast later.
+            types = {
+                column.name: _ARROW_TYPES[column.kind]
+                for column in columns
+                if column.kind != "numeric"
+            }
             options = pa.csv.ConvertOptions(
                 strings_can_be_null=True, column_types=types
             )
@@ -80,7 +85,10 @@ def columns_of(
                 f"{name}: column {field.name!r} is of type {field.type}; expected "
                 "numbers, booleans, dates or texts: leave it out of the file."
             )
-        columns.append(Column(field.name, kind))
+        whole = kind == "numeric" and not (
+            pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
+        )
+        columns.append(Column(field.name, kind, integer=whole))
     if not columns:
         raise DataError(f"{name} has no columns beside {', '.join(leave_out)}.")
     return tuple(columns)

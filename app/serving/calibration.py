@@ -13,7 +13,9 @@ import scipy.special
 
 from app.reporting import reliability
 
-_BOUNDS = (np.log(0.05), np.log(20.0))
+_LOWEST, _HIGHEST = 0.05, 20.0
+# Of the logarithm: an optimum so near to a bound is the bound.
+_AT_BOUND = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Calibration:
       loss_before: cross entropy with a temperature of 1, nats an example.
       loss_after: with the temperature.
       examples: of the split.
+      unfitted: why no temperature was fitted and it is 1; empty where one was.
     """
 
     temperature: float
@@ -35,10 +38,15 @@ class Calibration:
     loss_before: float
     loss_after: float
     examples: int
+    unfitted: str = ""
 
 
 def fit(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Fits a temperature.
+    """Fits a temperature, if the examples tell one.
+
+    Without a single mistake they do not: the likelihood grows for ever as the
+    temperature falls to 0, which would turn every probability into 1 on the word of so
+    many examples. The same is true of any other optimum at a bound.
 
     Args:
       logits: float32 [n, classes], of examples not trained on.
@@ -49,9 +57,19 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     def loss(log_temperature: float) -> float:
         return cross_entropy(logits / np.exp(log_temperature), labels)
 
-    found = scipy.optimize.minimize_scalar(loss, bounds=_BOUNDS, method="bounded")
-    # One that is no better than none would only be noise.
-    temperature = float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
+    bounds = (np.log(_LOWEST), np.log(_HIGHEST))
+    found = scipy.optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
+    temperature, unfitted = float(np.exp(found.x)), ""
+    if np.all(logits.argmax(1) == labels):
+        unfitted = f"there is no mistake among the {len(labels)} validation examples"
+    elif min(found.x - bounds[0], bounds[1] - found.x) < _AT_BOUND:
+        unfitted = (
+            f"the best one is not between {_LOWEST:g} and {_HIGHEST:g} for the"
+            f" {len(labels)} validation examples"
+        )
+    elif found.fun >= loss(0.0):
+        unfitted = "none lowers the loss of the validation examples"
+    temperature = 1.0 if unfitted else temperature
     return Calibration(
         temperature=temperature,
         error_before=calibration_error(logits, labels),
@@ -59,6 +77,7 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> Calibration:
         loss_before=loss(0.0),
         loss_after=loss(float(np.log(temperature))),
         examples=len(labels),
+        unfitted=unfitted,
     )
 
 

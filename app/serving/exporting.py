@@ -160,7 +160,7 @@ def _contract(
     subject: Subject, options: ExportOptions, found: evaluation.Predictions | None
 ) -> tuple[Contract, calibration.Calibration | None]:
     max_pixels = options.max_pixels or subject.config.data.max_pixels
-    contract = Contract(subject.dataset.features, max_pixels)
+    contract = subject.contract(max_pixels)
     if not options.calibrate:
         return contract, None
     if contract.features.task != "classification":
@@ -241,7 +241,9 @@ def _report(final: pathlib.Path, content: dict[str, Any]) -> str:
         one, many = (batches[name]["p50_ms"] for name in ("batch_1", "batch_32"))
         lines.append(f"  {runtime}: {one:.3g} ms a row, {many:.3g} ms for 32 rows")
     calibrated, quantized = content["calibration"], content["quantization"]
-    if calibrated:
+    if calibrated and calibrated["unfitted"]:
+        lines.append(f"  temperature 1, not fitted: {calibrated['unfitted']}")
+    elif calibrated:
         lines.append(
             f"  temperature {calibrated['temperature']:.3f}: calibration error"
             f" {calibrated['error_before']:.4f} before,"

@@ -5,13 +5,14 @@ Kept beside the model in `golden/`: the raw inputs as files, the rest in `golden
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from app.serving import awkward
-from app.serving.signatures import Contract, answers_of
+from app.serving import awkward, awkward_rows, columns
+from app.serving.signatures import DEFAULT, Contract, answers_of
 from pipelines import preprocessing
 from pipelines.dataset import Dataset
 
@@ -28,14 +29,14 @@ class Golden:
 
     Attributes:
       names: n file names, by which a difference is reported.
-      contents: n encoded images; empty for vectors.
-      examples: uint8 [n, H, W, C], or float32 [n, F]: decoded as for training.
+      contents: n encoded images or serialized tf.train.Examples; empty for vectors.
+      inputs: by signature, then by name, [n, …]: all inputs but the `contents`.
       answers: by name, as `signatures.answers_of` gives them, without labels.
     """
 
     names: tuple[str, ...]
     contents: tuple[bytes, ...]
-    examples: np.ndarray
+    inputs: dict[str, dict[str, np.ndarray]]
     answers: dict[str, np.ndarray]
 
 
@@ -47,30 +48,44 @@ def make(dataset: Dataset, model: keras.Model, contract: Contract) -> Golden:
       model: as it trained, not as it is exported.
       contract: of the export.
     """
+    contents: tuple[bytes, ...] = ()
+    inputs: dict[str, dict[str, np.ndarray]] = {}
     if contract.features.kind == "image":
         pictures = _ordinary_images(dataset) | _awkward_images(dataset, contract)
         names, contents = tuple(pictures), tuple(pictures.values())
-        examples = _decoded(contents, contract)
-    else:
+        raw = contract.named(_decoded(contents, contract))
+    elif contract.features.kind == "vector":
         vectors = _vectors(dataset)
-        names, contents = tuple(vectors), ()
-        examples = np.stack(list(vectors.values()))
-    answers = training_answers(model, examples, contract)
-    return Golden(names, contents, examples, answers)
+        names = tuple(vectors)
+        raw = contract.named(np.stack(list(vectors.values())))
+    else:
+        found = dataset.examples("validation", _first(dataset)).inputs
+        rows, raw = awkward_rows.rows(contract.columns, contract.named(found))
+        names = tuple(f"{row}.tfexample" for row in rows)
+        contents = tuple(columns.examples_of(contract.columns, raw))
+        inputs[DEFAULT] = columns.inputs_of(contract.columns, raw)
+    inputs[contract.raw_signature] = raw
+    return Golden(names, contents, inputs, training_answers(model, raw, contract))
 
 
 def training_answers(
-    model: keras.Model, examples: np.ndarray, contract: Contract
+    model: keras.Model, raw: Mapping[str, np.ndarray], contract: Contract
 ) -> dict[str, np.ndarray]:
     """What a Keras model answers, in the same words as an export.
 
     Args:
       model: as it trained, or loaded from a file.
-      examples: uint8 [n, H, W, C], or float32 [n, F].
+      raw: the raw signature's inputs by name.
       contract: of the export.
     """
     forward = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
-    answers = answers_of(forward(tf.constant(examples, tf.float32)), contract)
+    # By no function of the export, which the gate is to judge.
+    if contract.features.kind == "table":
+        inputs = {name: tf.constant(values) for name, values in raw.items()}
+    else:
+        (examples,) = raw.values()
+        inputs = tf.constant(examples, tf.float32)
+    answers = answers_of(forward(inputs), contract)
     return {name: answer.numpy() for name, answer in answers.items()}
 
 
@@ -79,13 +94,18 @@ def write(golden: Golden, folder: pathlib.Path) -> None:
     folder.mkdir()
     for name, contents in zip(golden.names, golden.contents, strict=False):
         (folder / name).write_bytes(contents)
-    arrays = {f"answer_{name}": value for name, value in golden.answers.items()}
+    answers = {f"answer_{name}": value for name, value in golden.answers.items()}
+    inputs = {
+        f"inputs/{signature}/{name}": values
+        for signature, given in golden.inputs.items()
+        for name, values in given.items()
+    }
     np.savez_compressed(
         folder / ARRAYS,
         allow_pickle=False,
         names=np.array(golden.names, np.str_),
-        examples=golden.examples,
-        **arrays,
+        **answers,
+        **inputs,
     )
 
 
@@ -119,13 +139,17 @@ def _decoded(contents: tuple[bytes, ...], contract: Contract) -> np.ndarray:
 
 
 def _vectors(dataset: Dataset) -> dict[str, np.ndarray]:
-    count = min(_ORDINARY, dataset.split_sizes["validation"])
-    examples = dataset.examples("validation", range(count)).inputs
+    examples = dataset.examples("validation", _first(dataset)).inputs
     found = {f"validation-{i:02}": vector for i, vector in enumerate(examples)}
     spread = np.maximum(examples.std(0), 1e-3)
     for name, deviations in _AWKWARD_VECTORS.items():
         found[name] = (deviations * spread).astype(np.float32)
     return found
+
+
+def _first(dataset: Dataset) -> range:
+    """Positions of the validation examples that are golden."""
+    return range(min(_ORDINARY, dataset.split_sizes["validation"]))
 
 
 def _suffix(contents: bytes) -> str:

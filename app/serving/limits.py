@@ -38,6 +38,19 @@ def require_decodable(
         return tf.identity(contents)
 
 
+def require_rows(values: tf.Tensor, name: str) -> tf.Tensor:
+    """`values`, [B, …], once B is known to be 1 or more.
+
+    TensorFlow's convolutions fail on none, with a message about filters.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when run; names the input.
+    """
+    some = tf.debugging.Assert(tf.shape(values)[0] > 0, [f"{name} holds no rows"])
+    with tf.control_dependencies([some]):
+        return tf.identity(values)
+
+
 def pixel_count(contents: tf.Tensor) -> tf.Tensor:
     """Pixels that decoding `contents` (string []) fills: int64 []; -1 for no image.
 

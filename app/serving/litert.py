@@ -1,7 +1,7 @@
 """The model for phones: converted to LiteRT, quantized if asked for.
 
-LiteRT has no operations that decode images, so that it takes pixels (or features) of
-the model's own size; who calls it decodes and resizes.
+LiteRT has no operations that decode images, so that it takes pixels (or features, or
+rows) as the model does; who calls it decodes and resizes.
 """
 
 import contextlib
@@ -116,7 +116,7 @@ def validation_answers(
     for start in range(0, total, _CHUNK):
         positions = range(start, min(start + _CHUNK, total))
         examples = dataset.examples("validation", positions).inputs
-        for name, values in call(**{contract.raw_input.name: examples}).items():
+        for name, values in call(**contract.named(examples)).items():
             found.setdefault(name, []).append(values)
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
@@ -125,8 +125,10 @@ def training_samples(dataset: Dataset, contract: Contract) -> Samples:
     """Training examples one by one, evenly spaced over the split and so the classes."""
     total = dataset.split_sizes["train"]
     positions = np.linspace(0, total - 1, min(_REPRESENTATIVE, total)).astype(np.int64)
-    for example in dataset.examples("train", positions).inputs:
-        yield contract.raw_signature, {contract.raw_input.name: example[None]}
+    given = contract.named(dataset.examples("train", positions).inputs)
+    for i in range(len(positions)):
+        row = {name: values[i : i + 1] for name, values in given.items()}
+        yield contract.raw_signature, row
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 import pathlib
 import sys
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -25,8 +26,12 @@ class Predictor(Protocol):
 
     contract: Contract
 
-    def answers(self, examples: np.ndarray) -> dict[str, np.ndarray]:
-        """What `signatures.answers_of` tells of decoded examples, [B, …]."""
+    def answers(self, examples: Any) -> dict[str, np.ndarray]:
+        """What `signatures.answers_of` tells of decoded examples.
+
+        Args:
+          examples: [B, …], or a table's `numbers` and `texts`.
+        """
         ...
 
 
@@ -63,11 +68,9 @@ class Trained:
         self._server = Server(network.model, self.contract)
         self._call = self._server.raw_function()
 
-    def answers(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+    def answers(self, examples: Any) -> dict[str, np.ndarray]:
         """What the model answers of decoded examples, [B, …] as the raw signature."""
-        raw = self.contract.raw_input
-        given = tf.constant(examples.astype(raw.dtype.as_numpy_dtype))
-        return {name: value.numpy() for name, value in self._call(given).items()}
+        return _answers(self._call, self.contract, examples)
 
 
 class Exported:
@@ -105,11 +108,18 @@ class Exported:
         self._loaded = tf.saved_model.load(str(self.path))
         self._call = self._loaded.signatures[self.contract.raw_signature]
 
-    def answers(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+    def answers(self, examples: Any) -> dict[str, np.ndarray]:
         """What the export answers of decoded examples, [B, …] as its raw signature."""
-        raw = self.contract.raw_input
-        given = {raw.name: tf.constant(examples.astype(raw.dtype.as_numpy_dtype))}
-        return {name: value.numpy() for name, value in self._call(**given).items()}
+        return _answers(self._call, self.contract, examples)
+
+
+def _answers(call: Any, contract: Contract, examples: Any) -> dict[str, np.ndarray]:
+    named: Mapping[str, np.ndarray] = contract.named(examples)
+    given = {
+        name: tf.cast(tf.constant(named[name]), spec.dtype)
+        for name, spec in contract.raw_inputs.items()
+    }
+    return {name: value.numpy() for name, value in call(**given).items()}
 
 
 def _version_in(export_dir: pathlib.Path) -> pathlib.Path:

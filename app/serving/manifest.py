@@ -6,7 +6,8 @@ import pathlib
 from typing import Any
 
 from app.errors import UserError
-from app.serving.signatures import DEFAULT, Contract
+from app.serving.columns import ServedColumn
+from app.serving.signatures import Contract
 from pipelines.features import Features
 
 FILE_NAME = "export.json"
@@ -15,18 +16,16 @@ _BLOCK = 1 << 20
 
 def signatures(contract: Contract) -> dict[str, Any]:
     """Names, types and shapes of what the SavedModel takes and answers."""
-    raw = contract.raw_input
-    answers = _answers(contract.features)
-    found = {
-        contract.raw_signature: {
-            "inputs": {raw.name: _tensor(raw.dtype.name, *raw.shape.as_list())},
-            "outputs": answers,
+    return {
+        signature: {
+            "inputs": {
+                name: _tensor(spec.dtype.name, *spec.shape.as_list())
+                for name, spec in specs.items()
+            },
+            "outputs": _answers(contract.features),
         }
+        for signature, specs in contract.signatures.items()
     }
-    if contract.features.kind == "image":
-        inputs = {"image_bytes": _tensor("string", None)}
-        found[DEFAULT] = {"inputs": inputs, "outputs": answers}
-    return found
 
 
 def files_of(version: pathlib.Path) -> dict[str, dict[str, Any]]:
@@ -87,6 +86,7 @@ def contract_of(content: dict[str, Any]) -> Contract:
         features=Features.from_json(content["features"]),
         max_pixels=content["max_pixels"],
         temperature=content["temperature"],
+        columns=tuple(ServedColumn(**column) for column in content["columns"]),
     )
 
 

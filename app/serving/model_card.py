@@ -5,6 +5,14 @@ from typing import Any
 
 FILE_NAME = "MODEL_CARD.md"
 _MANY = 20
+_LITERT = {
+    "image": (
+        "`pixels` only, as LiteRT has no operations that decode images: who calls it"
+        " decodes and resizes."
+    ),
+    "vector": "the same.",
+    "table": "`rows` only: numbers and texts in the order of the columns below.",
+}
 
 
 def text(content: dict[str, Any]) -> str:
@@ -41,21 +49,32 @@ def _inputs(content: dict[str, Any]) -> Iterator[str]:
     yield from ("", "## What it takes and answers", "")
     for name, signature in sorted(content["signatures"].items()):
         given, answered = (
-            ", ".join(f"`{key}` {_type(value)}" for key, value in part.items())
+            _listed([f"`{key}` {_type(value)}" for key, value in part.items()])
             for part in (signature["inputs"], signature["outputs"])
         )
         yield f"- `{name}`: {given} → {answered}"
     if "litert" in content["formats"]:
-        yield (
-            "- `model.tflite` takes decoded inputs only, as LiteRT has no operations"
-            " that decode images: who calls it decodes and resizes."
-        )
+        yield f"- `model.tflite`: {_LITERT[content['features']['kind']]}"
+    if content["columns"]:
+        yield from _columns(content)
     classes = content["features"]["classes"]
     if classes:
-        named = ", ".join(f"{name}" for name in classes[:_MANY])
-        more = f" and {len(classes) - _MANY} more" if len(classes) > _MANY else ""
         yield ""
-        yield f"{len(classes)} classes: {named}{more}."
+        yield f"{len(classes)} classes: {_listed(classes)}."
+
+
+def _columns(content: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield (
+        "A missing value is NaN or the empty text, in `tf_example` a feature that is"
+        " left out; a bool cannot be missing but there. A text that training has not"
+        " seen counts as no known one. Dates are seconds since 1970."
+    )
+    yield from ("", "| column | input | type | tf.train.Example |", "|---|---|---|---|")
+    for column in content["columns"]:
+        name = column["name"].replace("|", "\\|")
+        given = f"`{column['input']}` | {column['dtype']} | {column['feature']}"
+        yield f"| {name} | {given} |"
 
 
 def _data(content: dict[str, Any]) -> Iterator[str]:
@@ -81,7 +100,9 @@ def _results(content: dict[str, Any]) -> Iterator[str]:
             figures += f" (accuracy 95 %: {interval[0]:.4f} to {interval[1]:.4f})"
         yield f"- {name}: {figures}"
     calibration = content["calibration"]
-    if calibration:
+    if calibration and calibration["unfitted"]:
+        yield f"- calibration: no temperature was fitted: {calibration['unfitted']}"
+    elif calibration:
         yield (
             f"- calibration: temperature {calibration['temperature']:.3f}, fitted on"
             f" the validation split; calibration error there"
@@ -126,6 +147,11 @@ def _limits(content: dict[str, Any]) -> Iterator[str]:
         "- A SavedModel is a program: load only those of people you trust. The hashes"
         " in export.json tell damage, not intent."
     )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return ", ".join(names[:_MANY]) + more
 
 
 def _type(tensor: dict[str, Any]) -> str:

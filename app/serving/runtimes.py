@@ -13,12 +13,11 @@ import keras
 import numpy as np
 
 from app.errors import ExportRefused, UserError
-from app.serving import litert_runner, saved_model_runner
+from app.serving import golden_runner
 from app.serving.golden import Golden, training_answers
 from app.serving.signatures import Contract
 
 SAVED_MODEL, LITERT = "saved_model", "litert"
-_SCRIPTS = {SAVED_MODEL: saved_model_runner, LITERT: litert_runner}
 _SECONDS = 1800
 _OWN_LAYERS = (
     "layers of your own need @keras.saving.register_keras_serializable and get_config"
@@ -60,7 +59,7 @@ def in_fresh_interpreter(
     """
     outputs = [work / f"{runtime}-{i}.npz" for i in range(len(exports))]
     jobs = [
-        _job(export, contract, output, seconds)
+        _job(runtime, export, contract, output, seconds)
         for (export, contract), output in zip(exports, outputs, strict=True)
     ]
     asked = work / f"{runtime}.json"
@@ -70,12 +69,18 @@ def in_fresh_interpreter(
 
 
 def _job(
-    export: pathlib.Path, contract: Contract, output: pathlib.Path, seconds: float
+    runtime: str,
+    export: pathlib.Path,
+    contract: Contract,
+    output: pathlib.Path,
+    seconds: float,
 ) -> dict[str, Any]:
+    every = runtime == SAVED_MODEL
     return {
+        "runtime": runtime,
         "export": str(export.absolute()),
-        "examples_input": contract.raw_input.name,
-        "raw_signature": contract.raw_signature,
+        "signatures": list(contract.signatures) if every else [contract.raw_signature],
+        "encoded": contract.encoded if every else None,
         "output": str(output.absolute()),
         "seconds": seconds,
     }
@@ -108,12 +113,13 @@ def reloaded_keras(path: pathlib.Path, golden: Golden, contract: Contract) -> An
             f"{path.name} cannot be loaded again ({_last_line(str(error))});"
             f" {_OWN_LAYERS}"
         ) from error
-    answers = training_answers(model, golden.examples, contract)
-    return Answered({contract.raw_signature: answers}, latency={})
+    raw = contract.raw_signature
+    answers = training_answers(model, golden.inputs[raw], contract)
+    return Answered({raw: answers}, latency={})
 
 
 def _run(runtime: str, jobs: pathlib.Path, work: pathlib.Path) -> None:
-    script = str(_SCRIPTS[runtime].__file__)
+    script = str(golden_runner.__file__)
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONPATH"
     } | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}

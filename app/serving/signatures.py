@@ -1,24 +1,28 @@
-"""The graph that serves: raw bytes or pixels in, probabilities and labels out.
+"""The graph that serves: raw bytes, pixels or rows in, probabilities and labels out.
 
 Decoding and resizing are `pipelines.preprocessing`, which training and evaluation use;
-rescaling is the model's own first layer. There is no second copy to go wrong.
+rescaling, and the encoding of a table's columns, are the model's own first layers.
+There is no second copy to go wrong.
 """
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from app.errors import UserError
-from app.serving import limits
+from app.serving import columns, limits
+from app.serving.columns import ServedColumn
 from pipelines import preprocessing
 from pipelines.features import Features
 
 DEFAULT = "serving_default"
+_LONGEST_NAME = 200
 Answers = dict[str, tf.Tensor]
+Inputs = Mapping[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +33,13 @@ class Contract:
       features: of the examples the model was trained on.
       max_pixels: a larger image is refused before it is decoded.
       temperature: logits are divided by it.
+      columns: of a table, as they are served.
     """
 
     features: Features
     max_pixels: int
     temperature: float = 1.0
+    columns: tuple[ServedColumn, ...] = ()
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -43,17 +49,57 @@ class Contract:
     @property
     def raw_signature(self) -> str:
         """The signature that takes examples as the model does, decoded."""
-        return "pixels" if self.features.kind == "image" else DEFAULT
+        names = {"image": "pixels", "vector": DEFAULT, "table": "rows"}
+        return names[self.features.kind]
 
     @property
-    def raw_input(self) -> tf.TensorSpec:
-        """What that signature takes: uint8 [None, H, W, C], or float32 [None, F]."""
+    def raw_inputs(self) -> dict[str, tf.TensorSpec]:
+        """What that signature takes, by name.
+
+        Images: `pixels` uint8 [None, H, W, C]. Vectors: `features` float32 [None, F].
+        Tables: `numbers` float32 [None, N] and `texts` string [None, T], as there are
+        columns of these kinds.
+        """
+        if self.features.kind == "table":
+            kinds = [column.kind for column in self.features.columns]
+            texts = kinds.count("categorical")
+            widths = {"numbers": len(kinds) - texts, "texts": texts}
+            types = {"numbers": tf.float32, "texts": tf.string}
+            return {
+                part: tf.TensorSpec([None, width], types[part], name=part)
+                for part, width in widths.items()
+                if width
+            }
         is_image = self.features.kind == "image"
-        return tf.TensorSpec(
-            [None, *self.example_shape],
-            tf.uint8 if is_image else tf.float32,
-            name="pixels" if is_image else "features",
-        )
+        name = "pixels" if is_image else "features"
+        dtype = tf.uint8 if is_image else tf.float32
+        return {name: tf.TensorSpec([None, *self.example_shape], dtype, name=name)}
+
+    @property
+    def encoded(self) -> tuple[str, str] | None:
+        """The signature that takes serialized examples, and its input's name."""
+        names = {
+            "image": (DEFAULT, "image_bytes"),
+            "table": ("tf_example", "example_bytes"),
+        }
+        return names.get(self.features.kind)
+
+    @property
+    def signatures(self) -> dict[str, dict[str, tf.TensorSpec]]:
+        """What each signature of the SavedModel takes, by name."""
+        found = {self.raw_signature: self.raw_inputs}
+        if self.features.kind == "table":
+            found[DEFAULT] = columns.specs(self.columns)
+        if self.encoded:
+            signature, name = self.encoded
+            found[signature] = {name: tf.TensorSpec([None], tf.string, name=name)}
+        return found
+
+    def named(self, examples: Any) -> dict[str, Any]:
+        """Decoded examples, as a dataset gives them, by the raw inputs' names."""
+        if self.features.kind == "table":
+            return dict(examples)
+        return dict.fromkeys(self.raw_inputs, examples)
 
 
 def answers_of(outputs: tf.Tensor, contract: Contract) -> Answers:
@@ -84,6 +130,7 @@ def decode(image_bytes: tf.Tensor, contract: Contract) -> tf.Tensor:
         return preprocessing.prepare_image(contents, (height, width, channels))
 
     with tf.name_scope("image_bytes"):
+        image_bytes = limits.require_rows(image_bytes, "image_bytes")
         return tf.map_fn(
             decode_row,
             (image_bytes, tf.range(tf.size(image_bytes))),
@@ -91,8 +138,11 @@ def decode(image_bytes: tf.Tensor, contract: Contract) -> tf.Tensor:
         )
 
 
-def as_inputs(examples: tf.Tensor) -> tf.Tensor:
-    """Decoded examples as the model takes them: float32, pixels from 0 to 255."""
+def as_inputs(given: Inputs) -> Any:
+    """Raw inputs as the model takes them: float32 tensors, or a table's rows."""
+    if "numbers" in given or "texts" in given:
+        return dict(given)
+    (examples,) = given.values()
     return tf.cast(examples, tf.float32)
 
 
@@ -112,25 +162,17 @@ class Server(tf.Module):
         self._forward = lambda inputs: model(inputs, training=False)
         self._labels: tf.lookup.StaticHashTable | None = None
 
-    def answers(self, examples: tf.Tensor) -> Answers:
-        """What is told of decoded examples, as `answers_of` gives it, and `label`."""
-        outputs = self._forward(as_inputs(examples))
+    def answers(self, given: Inputs) -> Answers:
+        """What is told of raw inputs, as `answers_of` gives it, and `label`."""
+        outputs = self._forward(as_inputs(given))
         answers = answers_of(outputs, self._contract)
         if self._labels is not None:
             answers["label"] = self._labels.lookup(answers["class_id"])
         return answers
 
     def raw_function(self) -> Any:
-        """A tf.function from decoded examples to answers."""
-        spec = self._contract.raw_input
-        return _named_function(self.answers, spec)
-
-    def bytes_function(self) -> Any:
-        """A tf.function from encoded images, string [None], to answers."""
-        return _named_function(
-            lambda image_bytes: self.answers(decode(image_bytes, self._contract)),
-            tf.TensorSpec([None], tf.string, name="image_bytes"),
-        )
+        """A function of tensors from raw inputs to answers."""
+        return _concrete(self.answers, self._contract.raw_inputs)
 
     def save(self, path: pathlib.Path, labels: pathlib.Path | None) -> None:
         """Writes a SavedModel with all signatures.
@@ -142,23 +184,40 @@ class Server(tf.Module):
         if labels is not None:
             self._asset = tf.saved_model.Asset(str(labels))
             self._labels = _lookup_table(self._asset)
-        raw = _named_function(self._checked_answers, self._contract.raw_input)
-        functions = {self._contract.raw_signature: raw}
-        if self._contract.features.kind == "image":
-            functions[DEFAULT] = self.bytes_function()
-        self._functions = functions
-        tf.saved_model.save(self, str(path), signatures=functions)
+        self._functions = {
+            name: _concrete(self._answering(name), specs)
+            for name, specs in self._contract.signatures.items()
+        }
+        tf.saved_model.save(self, str(path), signatures=self._functions)
 
-    def _checked_answers(self, examples: tf.Tensor) -> Answers:
+    def _answering(self, signature: str) -> Callable[[Inputs], Answers]:
+        """What a signature does with its inputs."""
+        contract = self._contract
+        if signature == contract.raw_signature:
+            return self._checked_answers
+        if contract.features.kind == "image":
+            return lambda given: self.answers(
+                {"pixels": decode(given["image_bytes"], contract)}
+            )
+        if signature == DEFAULT:
+            return lambda given: self.answers(columns.rows_of(contract.columns, given))
+        return lambda given: self.answers(
+            columns.parse(contract.columns, given["example_bytes"])
+        )
+
+    def _checked_answers(self, given: Inputs) -> Answers:
         """The answers, or an error that names the input where its shape is wrong.
 
         Nothing but the graph checks it in a server: a network that pools over the
         whole image would answer for any size.
         """
-        raw = self._contract.raw_input
-        with tf.name_scope(raw.name):
-            examples = tf.ensure_shape(examples, raw.shape)
-        return self.answers(examples)
+        checked = {}
+        for name, spec in self._contract.raw_inputs.items():
+            with tf.name_scope(name):
+                checked[name] = tf.ensure_shape(given[name], spec.shape)
+                if self._contract.features.kind == "image":
+                    checked[name] = limits.require_rows(checked[name], name)
+        return self.answers(checked)
 
     def save_raw(self, path: pathlib.Path) -> None:
         """Writes a SavedModel of the raw signature alone, for conversion to LiteRT."""
@@ -193,15 +252,17 @@ def _lookup_table(asset: tf.saved_model.Asset) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(initializer, default_value="")
 
 
-def _named_function(
-    function: Callable[[tf.Tensor], Answers], spec: tf.TensorSpec
+def _concrete(
+    function: Callable[[Inputs], Answers], specs: Mapping[str, tf.TensorSpec]
 ) -> Any:
-    """A tf.function of one input, which signatures call by the name in `spec`."""
+    """A function of tensors by the names in `specs`."""
 
-    def named(given: tf.Tensor) -> Answers:
+    def named(**given: tf.Tensor) -> Answers:
         return function(given)
 
-    # TensorFlow's own errors, of a wrong type for example, give the function's name.
-    named.__name__ = spec.name
     # AutoGraph would only take its time to translate Keras.
-    return tf.function(named, input_signature=[spec], autograph=False)
+    concrete = tf.function(named, autograph=False).get_concrete_function(**specs)
+    # TensorFlow's own errors, of a wrong type for example, give an input by its number,
+    # and the signature by this name.
+    concrete.__name__ = "_".join(specs)[:_LONGEST_NAME]
+    return concrete

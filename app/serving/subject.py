@@ -6,19 +6,18 @@ import pathlib
 import re
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from app import flags
 from app.config import ExportConfig, TrainConfig
-from app.errors import UserError
 from app.experiment import RunFolder
 from app.reporting import environment
-from app.serving import manifest
+from app.serving import columns, manifest
 from app.serving.signatures import Contract
 from app.training import assembly, state
 from models.description import parameter_counts
 from pipelines.dataset import Dataset
-from pipelines.features import Features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,23 +45,34 @@ class Subject:
         """The run's, in letters that a model server takes."""
         return re.sub(r"[^A-Za-z0-9_.-]", "_", self.folder.path.absolute().name)
 
+    def contract(self, max_pixels: int) -> Contract:
+        """What an export takes and answers, uncalibrated."""
+        features = self.dataset.features
+        if features.kind != "table":
+            return Contract(features, max_pixels)
+        every = np.arange(len(self.dataset.source))
+        rows = self.dataset.source.read(every)
+        assert isinstance(rows, dict)  # as a table's are
+        numeric = [c.name for c in features.columns if c.kind != "categorical"]
+        missing = {
+            name
+            for i, name in enumerate(numeric)
+            if np.isnan(rows["numbers"][:, i]).any()
+        }
+        served = columns.serve(features.columns, missing)
+        return Contract(features, max_pixels, columns=served)
+
 
 def open_subject(config: ExportConfig) -> Subject:
     """Loads the run and the data it was trained on.
 
     Raises:
-      UserError: one of them is missing, has changed, or cannot be exported.
+      UserError: one of them is missing, or has changed.
     """
     assert config.run.run_dir is not None  # RunConfig refuses a missing one
     folder = RunFolder(pathlib.Path(config.run.run_dir))
     training = folder.read_config()
     description = assembly.read_description(folder)
-    features = Features.from_json(description["features"])
-    if features.kind not in ("image", "vector"):
-        raise UserError(
-            f"--run_dir={folder.path} was trained on {features.kind}s: expected a run"
-            " on images or vectors"
-        )
     network, step = assembly.load_network(folder, config.weights.checkpoint)
     tf.config.run_functions_eagerly(False)
     dataset = assembly.open_data(training)
@@ -91,6 +101,7 @@ def identity(
         "features": contract.features.to_json(),
         "max_pixels": contract.max_pixels,
         "temperature": contract.temperature,
+        "columns": [dataclasses.asdict(column) for column in contract.columns],
         "signatures": manifest.signatures(contract),
         "validation": results.get("best") or results.get("validation"),
         "test": results.get("test"),

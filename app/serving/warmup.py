@@ -9,6 +9,7 @@ import base64
 import importlib.util
 import json
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ _BATCHES = (1, 32)
 def write_warm_up(
     version: pathlib.Path, name: str, golden: Golden, contract: Contract
 ) -> bool:
-    """Writes requests of 1 and 32 rows of the first golden input.
+    """Writes requests of 1 and 32 rows of a golden input.
 
     Args:
       version: the SavedModel's folder.
@@ -40,50 +41,73 @@ def write_warm_up(
         return False
     path = version / WARM_UP
     path.parent.mkdir()
-    key, value = _first_row(golden, contract)
+    row = _example_row(golden, contract)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for rows in _BATCHES:
-            batch = tf.repeat(tf.constant(value)[None], rows, axis=0)
-            writer.write(_prediction_log(name, key, batch).SerializeToString())
+            batch = {
+                key: tf.repeat(tf.constant(value)[None], rows, axis=0)
+                for key, value in row.items()
+            }
+            writer.write(_prediction_log(name, batch).SerializeToString())
     return True
 
 
 def write_request(version: pathlib.Path, golden: Golden, contract: Contract) -> None:
-    """Writes a request for `curl -d @request.json`, of the first golden input."""
-    key, value = _first_row(golden, contract)
+    """Writes a request for `curl -d @request.json`, of a golden input."""
     path = version / REQUEST
-    path.write_text(json.dumps(rest_request(key, [value])) + "\n")
+    request = rest_request([_example_row(golden, contract)])
+    path.write_text(json.dumps(request) + "\n")
 
 
-def rest_request(key: str, rows: list[Any]) -> dict[str, Any]:
+def rest_request(
+    rows: Sequence[Mapping[str, Any]], signature: str = DEFAULT
+) -> dict[str, Any]:
     """A predict request's JSON in row format.
 
     Args:
-      key: the input's name.
-      rows: bytes, or arrays, one a row.
+      rows: each by the inputs' names: bytes, texts, numbers or arrays.
+      signature: that is asked.
     """
     instances = [
-        {key: {"b64": base64.b64encode(row).decode()}}
-        if isinstance(row, bytes)
-        else {key: np.asarray(row).tolist()}
-        for row in rows
+        {key: _json_value(value) for key, value in row.items()} for row in rows
     ]
-    return {"signature_name": DEFAULT, "instances": instances}
+    return {"signature_name": signature, "instances": instances}
 
 
-def _first_row(golden: Golden, contract: Contract) -> tuple[str, Any]:
-    if golden.contents:
-        return "image_bytes", golden.contents[0]
-    return contract.raw_input.name, golden.examples[0]
+def _json_value(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, np.float32):
+        # 0.1 rather than 0.10000000149011612, which is the same float32.
+        return float(str(value))
+    return np.asarray(value).tolist()
 
 
-def _prediction_log(name: str, key: str, batch: tf.Tensor) -> Any:
+def _example_row(golden: Golden, contract: Contract) -> dict[str, Any]:
+    """Inputs of the default signature: the first golden ones without a missing number.
+
+    TensorFlow Serving reads NaN, but not everything between it and a user does.
+    """
+    if contract.encoded and contract.encoded[0] == DEFAULT:
+        return {contract.encoded[1]: golden.contents[0]}
+    given = golden.inputs[DEFAULT]
+    numbers = [values for values in given.values() if values.dtype == np.float32]
+    whole = np.ones(len(golden.names), np.bool_)
+    for values in numbers:
+        whole &= ~np.isnan(values.reshape(len(values), -1)).any(axis=1)
+    # The first, 0, if a number is missing in all of them.
+    chosen = int(whole.argmax())
+    return {key: values[chosen] for key, values in given.items()}
+
+
+def _prediction_log(name: str, batch: Mapping[str, tf.Tensor]) -> Any:
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     request = predict_pb2.PredictRequest()
     request.model_spec.name = name
     request.model_spec.signature_name = DEFAULT
-    request.inputs[key].CopyFrom(tf.make_tensor_proto(batch))
+    for key, values in batch.items():
+        request.inputs[key].CopyFrom(tf.make_tensor_proto(values))
     return prediction_log_pb2.PredictionLog(
         predict_log=prediction_log_pb2.PredictLog(request=request)
     )

@@ -1,4 +1,4 @@
-"""Classifies files with a run or an export: what `atelier predict` does.
+"""Predicts files with a run or an export: what `atelier predict` does.
 
 Rows of tables are `table_prediction`'s.
 """
@@ -30,27 +30,37 @@ def predict(config: PredictConfig) -> int:
     assert config.prediction.input and config.prediction.output
     output = pathlib.Path(config.prediction.output)
     _require_writable(output)
-    if table_prediction.is_meant(config):
-        found = table_prediction.answers(config)
-        durable.write_text(output, _csv(*found))
-        print(f"{output}: {len(found[1])} rows")
-        return EXIT_DONE
-    with assembly.user_mistakes():
-        paths = list_images(config.prediction.input.split(","))
+    _require_inputs(config.prediction.input)
     predictor = load_predictor(config)
-    features = predictor.contract.features
+    features, top_k = predictor.contract.features, config.prediction.top_k
+    if features.kind == "table":
+        rows = list(table_prediction.lines(config.prediction, predictor))
+        durable.write_text(output, _csv(header(features, top_k, "row"), rows))
+        print(f"{output}: {len(rows)} rows")
+        return EXIT_DONE
     if features.kind != "image":
         raise UserError(
             f"{config.run.run_dir or config.run.export_dir} was trained on"
-            f" {features.kind}s: expected a run or an export of one on images"
+            f" {features.kind}s: expected a run or an export of one on images or tables"
         )
+    with assembly.user_mistakes():
+        paths = list_images(config.prediction.input.split(","))
     rows = list(_rows(config.prediction, predictor, paths))
-    durable.write_text(
-        output, _csv(header(features, config.prediction.top_k, "path"), rows)
-    )
+    durable.write_text(output, _csv(header(features, top_k, "path"), rows))
     skipped = len(paths) - len(rows)
     print(f"{output}: {len(rows)} files" + (f", {skipped} skipped" if skipped else ""))
     return EXIT_DONE
+
+
+def _require_inputs(inputs: str) -> None:
+    """Finds out that an input is not there before a model is loaded.
+
+    Raises:
+      UserError: a path of those, with commas between, does not exist.
+    """
+    for given in inputs.split(","):
+        if not pathlib.Path(given).exists():
+            raise UserError(f"--input={given}: no such file or folder")
 
 
 def _require_writable(output: pathlib.Path) -> None:

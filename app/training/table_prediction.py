@@ -1,31 +1,20 @@
-"""Predicts the rows of CSV and Parquet files with a run that was trained on a table."""
+"""Predicts rows of CSV and Parquet files with what was trained on a table."""
 
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
-from app.config import PredictConfig
 from app.errors import UserError
-from app.experiment import RunFolder
-from app.serving.signatures import Contract, answers_of
+from app.serving.loading import Predictor
 from app.training import assembly
-from app.training.answer_cells import cells, header
+from app.training.answer_cells import cells
+from app.training.config import PredictionConfig
 from pipelines.features import Features
 
 
-def is_meant(config: PredictConfig) -> bool:
-    """Whether what predicts is a run on a table."""
-    if not config.run.run_dir:
-        return False
-    folder = RunFolder(pathlib.Path(config.run.run_dir))
-    if not folder.dataset.exists():
-        return False  # what is wrong with the run is said where it is loaded
-    return bool(assembly.read_description(folder)["features"]["kind"] == "table")
-
-
-def answers(config: PredictConfig) -> tuple[list[str], list[list[str]]]:
-    """The CSV's header, and its lines in the order of the files' rows.
+def lines(config: PredictionConfig, predictor: Predictor) -> Iterator[list[str]]:
+    """The CSV's lines in the order of the files' rows.
 
     A row is named by its number in the file, from 1; if there are several files, by the
     file's name, too.
@@ -33,28 +22,19 @@ def answers(config: PredictConfig) -> tuple[list[str], list[list[str]]]:
     Raises:
       UserError: a file cannot be read, or lacks a column.
     """
-    assert config.run.run_dir and config.prediction.input
-    folder = RunFolder(pathlib.Path(config.run.run_dir))
-    features = Features.from_json(assembly.read_description(folder)["features"])
-    paths = config.prediction.input.split(",")
+    assert config.input
+    features, size = predictor.contract.features, config.batch_size
+    paths = config.input.split(",")
     inputs = [_read(path, features) for path in paths]
-    network, _ = assembly.load_network(folder, config.weights.checkpoint)
-    contract = Contract(features, folder.read_config().data.max_pixels)
-    forward = tf.function(
-        lambda rows: answers_of(network.model(rows, training=False), contract)
-    )
-    lines = []
     for path, rows in zip(paths, inputs, strict=True):
         prefix = f"{path}, " if len(paths) > 1 else ""
-        size, count = config.prediction.batch_size, len(next(iter(rows.values())))
-        for start in range(0, count, size):
-            part = {k: tf.constant(v[start : start + size]) for k, v in rows.items()}
-            found = {name: value.numpy() for name, value in forward(part).items()}
-            for row in range(min(size, count - start)):
+        for start in range(0, len(next(iter(rows.values()))), size):
+            part = {name: values[start : start + size] for name, values in rows.items()}
+            found = predictor.answers(part)
+            for row in range(len(next(iter(found.values())))):
                 answer = {name: values[row] for name, values in found.items()}
                 name = f"{prefix}{start + row + 1}"
-                lines.append([name, *cells(answer, features, config.prediction.top_k)])
-    return header(features, config.prediction.top_k, "row"), lines
+                yield [name, *cells(answer, features, config.top_k)]
 
 
 def _read(path: str, features: Features) -> dict[str, np.ndarray]:

@@ -1,9 +1,9 @@
-/* Answers image files with a SavedModel by TensorFlow's C API, without any Python.
+/* Answers files, images or serialized tf.train.Examples, with a SavedModel by
+ * TensorFlow's C API, without any Python.
  *
  * c_program EXPORT INPUT PROBABILITIES LABEL FILE...
  *
- * INPUT, PROBABILITIES and LABEL are OPERATION:INDEX, from the signature
- * serving_default. Prints a line a file: its label, a tab, its probabilities.
+ * INPUT, PROBABILITIES and LABEL are OPERATION:INDEX, from a signature. Prints a line a file: its label, a tab, its probabilities.
  */
 #include <stdio.h>
 #include <stdlib.h>

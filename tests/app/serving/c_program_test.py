@@ -1,6 +1,7 @@
 """A C program on TensorFlow's C API answers the golden inputs as training did."""
 
 import functools
+import json
 import pathlib
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from app.serving import golden, parity, signatures
+from app.serving import golden, manifest, parity
 from tests.app.serving import subjects
 
 SOURCE = pathlib.Path(__file__).with_name("c_program.c")
@@ -42,12 +43,15 @@ def build() -> pathlib.Path:
 
 
 def tensor_names(version: pathlib.Path) -> list[str]:
-    """OPERATION:INDEX of the default signature's input, probabilities and label."""
+    """OPERATION:INDEX of the input that takes files, probabilities and label."""
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((version / "saved_model.pb").read_bytes())
-    signature = saved.meta_graphs[0].signature_def[signatures.DEFAULT]
+    contract = manifest.contract_of(json.loads((version / "export.json").read_text()))
+    assert contract.encoded is not None
+    name, given = contract.encoded
+    signature = saved.meta_graphs[0].signature_def[name]
     tensors = (
-        signature.inputs["image_bytes"],
+        signature.inputs[given],
         signature.outputs["probabilities"],
         signature.outputs["label"],
     )
@@ -60,10 +64,11 @@ class CProgramTest(tf.test.TestCase):
         if COMPILER is None:
             self.skipTest("there is no C compiler on the path")
         self.program = build()
-        self.version = subjects.export()
 
-    def answer(self, *files: pathlib.Path) -> subprocess.CompletedProcess[str]:
-        command = [self.program, self.version, *tensor_names(self.version), *files]
+    def answer(
+        self, version: pathlib.Path, *files: pathlib.Path
+    ) -> subprocess.CompletedProcess[str]:
+        command = [self.program, version, *tensor_names(version), *files]
         return subprocess.run(
             list(map(str, command)),
             capture_output=True,
@@ -72,17 +77,22 @@ class CProgramTest(tf.test.TestCase):
             check=False,
         )
 
-    def test_golden_inputs(self) -> None:
-        folder = self.version / golden.FOLDER
+    def test_golden_pictures(self) -> None:
+        self.assert_golden(subjects.export(), ("cat", "dog"))
+
+    def test_golden_rows(self) -> None:
+        self.assert_golden(subjects.table_export(), ("a", "b", "ä c"))
+
+    def assert_golden(self, version: pathlib.Path, classes: tuple[str, ...]) -> None:
+        folder = version / golden.FOLDER
         with np.load(folder / golden.ARRAYS, allow_pickle=False) as arrays:
             names = tuple(arrays["names"].tolist())
-            examples = arrays["examples"]
             answers = {
                 key.removeprefix("answer_"): arrays[key]
                 for key in arrays.files
                 if key.startswith("answer_")
             }
-        ran = self.answer(*(folder / name for name in names))
+        ran = self.answer(version, *(folder / name for name in names))
         self.assertEqual(ran.returncode, 0, ran.stderr)
         lines = [line.split("\t") for line in ran.stdout.splitlines()]
         probabilities = np.array([line[1].split() for line in lines], np.float32)
@@ -91,16 +101,14 @@ class CProgramTest(tf.test.TestCase):
             "class_id": probabilities.argmax(1),
             "label": np.array([line[0] for line in lines]),
         }
-        expected = golden.Golden(names, (), examples, answers)
-        measured = parity.measure(
-            "C", "float32", expected, found, classes=("cat", "dog")
-        )
+        expected = golden.Golden(names, (), {}, answers)
+        measured = parity.measure("C", "float32", expected, found, classes=classes)
         parity.require([measured])
 
     def test_what_is_no_image_is_named(self) -> None:
         path = pathlib.Path(self.get_temp_dir(), "notes.txt")
         path.write_text("not an image")
-        ran = self.answer(path)
+        ran = self.answer(subjects.export(), path)
         self.assertEqual(ran.returncode, 1)
         self.assertIn("image_bytes[0] is not a JPEG, PNG, BMP or GIF", ran.stderr)
         self.assertEqual(ran.stdout, "")

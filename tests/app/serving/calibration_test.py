@@ -29,10 +29,25 @@ class CalibrationTest(tf.test.TestCase):
         self.assertLess(found.loss_after, found.loss_before)
         self.assertEqual(found.examples, 4000)
 
-    def test_never_worse_than_none(self) -> None:
-        logits = np.eye(3, dtype=np.float32)[[0, 1, 2]] * 50
-        found = calibration.fit(logits, np.array([0, 1, 2]))
-        self.assertLessEqual(found.loss_after, found.loss_before)
+    def test_no_mistake_tells_no_temperature(self) -> None:
+        logits, labels = drawn(1.0)
+        right = logits.argmax(1) == labels
+        found = calibration.fit(logits[right], labels[right])
+        self.assertEqual(found.temperature, 1.0)
+        self.assertIn(f"no mistake among the {right.sum()}", found.unfitted)
+        self.assertEqual(found.error_after, found.error_before)
+        # One mistake is enough.
+        first = int(np.flatnonzero(~right)[0])
+        chosen = np.append(np.flatnonzero(right)[:300], first)
+        found = calibration.fit(logits[chosen], labels[chosen])
+        self.assertEqual(found.unfitted, "")
+        self.assertLess(found.loss_after, found.loss_before)
+
+    def test_worse_than_chance_tells_no_temperature(self) -> None:
+        logits = np.eye(3, dtype=np.float32)[[0, 1, 2]] * 5
+        found = calibration.fit(logits, np.array([1, 2, 0]))
+        self.assertEqual(found.temperature, 1.0)
+        self.assertIn("not between 0.05 and 20", found.unfitted)
 
 
 if __name__ == "__main__":

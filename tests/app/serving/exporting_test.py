@@ -15,23 +15,11 @@ from app.serving import (
     litert,
     manifest,
     quantization,
-    runtimes,
-    saved_model_runner,
     signatures,
 )
 from app.serving.config import ExportOptions, PredictorConfig
 from app.training.evaluation import Predictions
 from tests.app.serving import subjects
-
-
-def run_in_this_process():
-    """The gate's runner without the seconds that a fresh TensorFlow takes to start."""
-
-    def run(runtime: str, jobs: pathlib.Path, work: pathlib.Path) -> None:
-        for job in json.loads(jobs.read_text()):
-            saved_model_runner.run(job | {"seconds": 0})
-
-    return mock.patch.object(runtimes, "_run", run)
 
 
 class ExportTest(tf.test.TestCase):
@@ -61,6 +49,7 @@ class ExportTest(tf.test.TestCase):
         self.assertEqual(content["flags"]["model"], "cnn")
         self.assertEqual(content["checkpoint"], {"name": "best", "step": 1})
         self.assertIsNone(content["test"])
+        self.assertEqual(content["calibration"]["unfitted"], "")
         self.assertGreater(content["calibration"]["temperature"], 0)
         latency = content["latency"]["saved_model serving_default"]["batch_32"]
         self.assertGreaterEqual(latency["p99_ms"], latency["p50_ms"])
@@ -111,14 +100,18 @@ class GateTest(tf.test.TestCase):
         shutil.copytree(subjects.run(), self.run_dir, ignore=ignored)
 
     def refused(self, *options: str) -> str:
-        with self.assertRaises(ExportRefused) as caught:
-            exporting.export(subjects.export_config(self.run_dir, *options))
+        config = subjects.export_config(self.run_dir, *options)
+        with (
+            subjects.runtimes_in_this_process(),
+            self.assertRaises(ExportRefused) as caught,
+        ):
+            exporting.export(config)
         self.assertFalse((self.run_dir / "export").exists())
         return str(caught.exception)
 
     def test_one_constant_of_the_preprocessing_altered(self) -> None:
-        def altered(examples: tf.Tensor) -> tf.Tensor:
-            return tf.cast(examples, tf.float32) + 1.0
+        def altered(given: signatures.Inputs) -> tf.Tensor:
+            return tf.cast(given["pixels"], tf.float32) + 1.0
 
         with mock.patch.object(signatures, "as_inputs", altered):
             message = self.refused("--format=saved_model")
@@ -139,7 +132,7 @@ class GateTest(tf.test.TestCase):
             spec = tf.TensorSpec((height, width, channels), tf.uint8)
             return tf.map_fn(one, image_bytes, fn_output_signature=spec)
 
-        with mock.patch.object(signatures, "decode", decode), run_in_this_process():
+        with mock.patch.object(signatures, "decode", decode):
             message = self.refused("--format=saved_model")
         self.assertIn("saved_model serving_default differs", message)
 
@@ -147,8 +140,7 @@ class GateTest(tf.test.TestCase):
         def write_labels(path: pathlib.Path, classes: tuple[str, ...]) -> None:
             path.write_text("".join(f"{name}\n" for name in reversed(classes)))
 
-        altered = mock.patch.object(signatures, "write_labels", write_labels)
-        with altered, run_in_this_process():
+        with mock.patch.object(signatures, "write_labels", write_labels):
             self.assertIn("class_id or label", self.refused("--format=saved_model"))
 
 
@@ -163,7 +155,8 @@ class QuantizationTest(tf.test.TestCase):
             config = subjects.export_config(subjects.run(), "--format=litert", *options)
             version = self.place / kind
             subject = exporting.open_subject(config)
-            content = exporting.build(subject, config, version, self.place)
+            with subjects.runtimes_in_this_process():
+                content = exporting.build(subject, config, version, self.place)
             quantized = content["quantization"]
             self.assertEqual(quantized["kind"], kind)
             change = quantized["before"] - quantized["after"]

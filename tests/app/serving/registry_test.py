@@ -1,12 +1,12 @@
 """Every model, task and precision: the same answers in a fresh interpreter."""
 
+import itertools
 import pathlib
 
 import keras
 import tensorflow as tf
 
 from app.serving import exporting, golden, runtimes
-from app.serving.signatures import Contract
 from models import registry
 from tests.app.serving import subjects
 
@@ -17,11 +17,10 @@ SMALL = {
     "cnn": "depth=1,width=4",
     "resnet": "depth=8,width=4",
     "vit": "depth=1,width=8,heads=1",
-    "pretrained": "backbone=MobileNet,weights=none",
+    "pretrained": "backbone=VGG16,weights=none",
 }
-# Every model for each task and in each precision; the rest of the square adds nothing
-# that is not among these.
-KINDS = (("classification", "float32"), ("regression", "mixed_bfloat16"))
+TASKS = ("classification", "regression")
+PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 class RegistryTest(tf.test.TestCase):
@@ -59,31 +58,32 @@ class RegistryTest(tf.test.TestCase):
 
         The `.keras` file passes the gate here.
         """
-        for model, arguments in SMALL.items():
-            shapes = [(32, 32, 3) if model == "pretrained" else (8, 8, 3)]
-            shapes += [(5,)] if model in ("linear", "mlp") else []
-            for shape in shapes:
-                # keras.applications' take as long to build as all others together.
-                for task, precision in KINDS[: 1 if model == "pretrained" else 2]:
-                    name = f"{model}-{task}-{precision}-{len(shape)}"
-                    yield name, self._write(name, arguments, shape)
+        for model in SMALL:
+            kinds = ("image", "vector", "table") if model in ("linear", "mlp") else ()
+            for kind in kinds or ("image",):
+                for task, precision in itertools.product(TASKS, PRECISIONS):
+                    name = f"{model}-{kind}-{task}-{precision}"
+                    yield name, self._write(name, model, kind, task, precision)
 
-    def _write(self, name: str, arguments: str, shape: tuple[int, ...]):
-        model, task, precision, _ = name.split("-")
+    def _write(self, name: str, model: str, kind: str, task: str, precision: str):
         place = pathlib.Path(self.get_temp_dir(), name)
         place.mkdir()
+        side = 32 if model == "pretrained" else 8
+        shape = (side, side, 3) if kind == "image" else (5,)
         subject = subjects.subject(
             place / "run",
-            subjects.source(task, shape),
+            None if kind == "table" else subjects.source(task, shape),
             f"--model={model}",
-            f"--model_args={arguments}",
+            f"--model_args={SMALL[model]}",
             f"--precision={precision}",
+            *(subjects.table_arguments(task) if kind == "table" else ()),
         )
         # LiteRT's converter takes seconds a model.
-        both = model == "cnn" or (task == "classification" and model != "pretrained")
+        both = (task, precision) == ("classification", "float32") or model == "cnn"
+        both = both and model != "pretrained"
         formats = "saved_model,litert" if both else "saved_model"
         options = subjects.export_config(place, f"--format={formats}").export
-        contract = Contract(subject.dataset.features, max_pixels=10**5)
+        contract = subject.contract(max_pixels=10**5)
         version = place / "version"
         examples = exporting.write_models(subject, options, contract, version, place)
         self._check_keras(subject, options, contract, version, examples)

@@ -3,6 +3,7 @@
 import base64
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +34,17 @@ def as_request(
     return request
 
 
+def serve(signatures: Any, request: predict_pb2.PredictRequest) -> dict[str, Any]:
+    """What the signature that a request names answers: arrays by name."""
+    signature = signatures[request.model_spec.signature_name]
+    inputs = {
+        name: tf.constant(tf.make_ndarray(tensor))
+        for name, tensor in request.inputs.items()
+    }
+    answers = signature(**inputs)
+    return {name: answer.numpy() for name, answer in answers.items()}
+
+
 class RequestsTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -41,14 +53,8 @@ class RequestsTest(tf.test.TestCase):
         self.signatures = self.loaded.signatures
         self.picture = (self.version / "golden" / "palette.png").read_bytes()
 
-    def serve(self, request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
-        signature = self.signatures[request.model_spec.signature_name]
-        inputs = {
-            name: tf.constant(tf.make_ndarray(tensor))
-            for name, tensor in request.inputs.items()
-        }
-        answers = signature(**inputs)
-        return {name: answer.numpy() for name, answer in answers.items()}
+    def serve(self, request: predict_pb2.PredictRequest) -> dict[str, Any]:
+        return serve(self.signatures, request)
 
     def bytes_specs(self) -> dict[str, tf.TensorSpec]:
         _, specs = self.signatures["serving_default"].structured_input_signature
@@ -64,7 +70,7 @@ class RequestsTest(tf.test.TestCase):
 
     def test_many_rows_of_any_size_and_format(self) -> None:
         rows = [self.picture, encoded(40, 30, "JPEG"), encoded(3, 5, "BMP")]
-        body = warmup.rest_request("image_bytes", rows)
+        body = warmup.rest_request([{"image_bytes": row} for row in rows])
         body = json.loads(json.dumps(body))
         answers = self.serve(as_request(body, self.bytes_specs()))
         self.assertAllClose(answers["probabilities"].sum(1), [1, 1, 1])
@@ -72,9 +78,7 @@ class RequestsTest(tf.test.TestCase):
 
     def test_pixels_as_json(self) -> None:
         pixels = np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)
-        body = warmup.rest_request("pixels", list(pixels)) | {
-            "signature_name": "pixels"
-        }
+        body = warmup.rest_request([{"pixels": row} for row in pixels], "pixels")
         _, specs = self.signatures["pixels"].structured_input_signature
         answers = self.serve(as_request(body, specs))
         expected = self.signatures["pixels"](pixels=tf.constant(pixels))
@@ -91,9 +95,15 @@ class RequestsTest(tf.test.TestCase):
         self.assertEqual(rows, [1, 32])
 
     def test_no_rows(self) -> None:
-        nothing = tf.zeros([0], tf.string)
-        answers = self.signatures["serving_default"](image_bytes=nothing)
-        self.assertEqual(answers["probabilities"].shape, (0, 2))
+        for signature, name, dtype, shape in (
+            ("serving_default", "image_bytes", tf.string, [0]),
+            ("pixels", "pixels", tf.uint8, [0, 8, 8, 3]),
+        ):
+            nothing = {name: tf.zeros(shape, dtype)}
+            with self.assertRaisesRegex(
+                tf.errors.InvalidArgumentError, f"{name} holds no rows"
+            ):
+                self.signatures[signature](**nothing)
 
     def test_strangers_get_an_error_and_the_next_request_is_served(self) -> None:
         call = self.signatures["serving_default"]

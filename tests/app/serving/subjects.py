@@ -1,8 +1,10 @@
 """Runs to export, made without training: small real data, weights drawn at random."""
 
 import functools
+import json
 import pathlib
 import tempfile
+from unittest import mock
 
 import keras
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from app import durable, flags
 from app.config import ExportConfig, TrainConfig
 from app.experiment import RunFolder
-from app.serving import exporting
+from app.serving import exporting, golden_runner, runtimes
 from app.serving.subject import Subject
 from app.training import assembly, checkpoints, state
 from pipelines.dataset import Dataset
@@ -36,6 +38,12 @@ def source(task: str, shape: tuple[int, ...], examples: int = 60) -> Source:
         return ArraySource("noise", features, data, np.arange(examples) % 3)
     targets = random.normal((100, -5), (20, 2), (examples, 2)).astype(np.float32)
     return ArraySource("noise", Features(kind, shape, task, targets=2), data, targets)
+
+
+def write_npz(path: pathlib.Path, given: Source) -> None:
+    """Writes a source's vectors as a file that `--dataset` takes."""
+    every = np.arange(len(given))
+    np.savez(path, x_train=given.read(every), y_train=given.targets)
 
 
 def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Subject:
@@ -109,3 +117,62 @@ def export() -> pathlib.Path:
     options = ("--format=saved_model,litert", "--calibrate", "--max_pixels=20000000")
     exporting.export(export_config(run(), *options))
     return run() / "export" / "1"
+
+
+@functools.cache
+def table() -> pathlib.Path:
+    """A CSV file of every kind of column, with values missing in most.
+
+    `outcome` makes three classes, `price` is a value.
+    """
+    random = np.random.default_rng(SEED)
+    lines = ["age,Größe (m),alone,ever,port,day,price,outcome"]
+    for i in range(60):
+        cells = (
+            "" if i % 7 == 0 else int(random.integers(1, 80)),
+            "" if i % 11 == 0 else f"{random.normal(1.7, 0.2):.3f}",
+            ("false", "true")[i % 2],
+            "" if i % 5 == 0 else ("false", "true")[i // 2 % 2],
+            ("S", "C", "", "Köln, Deutz", f"once {i}")[random.integers(5)],
+            f"2020-{i % 12 + 1:02}-{i % 28 + 1:02}",
+            f"{random.normal(100, 20):.2f}",
+            ("a", "b", "ä c")[i % 3],
+        )
+        quoted = (f'"{cell}"' if "," in str(cell) else str(cell) for cell in cells)
+        lines.append(",".join(quoted))
+    path = folder() / "table.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def table_arguments(task: str) -> tuple[str, ...]:
+    """Flags that name the table and what is predicted of it."""
+    target = "outcome" if task == "classification" else "price"
+    return (f"--dataset={table()}", f"--target={target}")
+
+
+@functools.cache
+def table_run() -> pathlib.Path:
+    """A run on `table`, an MLP."""
+    path = folder() / "table_run"
+    arguments = ("--model=mlp", "--model_args=depth=1,width=8")
+    write_run(subject(path, None, *table_arguments("classification"), *arguments))
+    return path
+
+
+@functools.cache
+def table_export() -> pathlib.Path:
+    """The first export of `table_run`, in both formats, gated in this process."""
+    with runtimes_in_this_process():
+        exporting.export(export_config(table_run(), "--format=saved_model,litert"))
+    return table_run() / "export" / "1"
+
+
+def runtimes_in_this_process() -> "mock._patch":
+    """The gate's runner without the seconds that a fresh TensorFlow takes to start."""
+
+    def run(runtime: str, jobs: pathlib.Path, work: pathlib.Path) -> None:
+        for job in json.loads(jobs.read_text()):
+            golden_runner.run(job | {"seconds": job["seconds"] and 1e-3})
+
+    return mock.patch.object(runtimes, "_run", run)

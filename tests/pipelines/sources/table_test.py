@@ -83,7 +83,7 @@ class TableTest(tf.test.TestCase):
         self.assertEqual(
             source.features.columns,
             (
-                Column("age", "numeric"),
+                Column("age", "numeric", integer=True),
                 Column("fare", "numeric"),
                 Column("alone", "boolean"),
                 Column("port", "categorical"),
@@ -183,11 +183,22 @@ class TableTest(tf.test.TestCase):
         found = open_whole(config, features).source.read(np.arange(2))
         self.assertAllEqual(found["texts"], [["1", "2"], ["1", "3"]])
         other.write_text("port,name,alone,fare,age,survived\nS,a,true,old,4,1\n")
-        with self.assertRaisesRegex(DataError, "invalid value 'old'"):
+        with self.assertRaisesRegex(DataError, "column 'age' holds string.*'old'"):
             open_whole(config, features)
         other.write_text("port,name,alone,fare,survived\nS,a,true,3,1\nC,b,true,4,0\n")
         with self.assertRaisesRegex(DataError, "other.csv has no column 'age'"):
             open_whole(config, features)
+
+    def test_dates_are_seconds_in_another_csv_too(self) -> None:
+        path = self.folder / "days.csv"
+        path.write_text("day,y\n2020-01-01,a\n2020-01-02,b\n2020-01-03,a\n")
+        columns = tables.columns_of("days", tables.read_table("days", path), ["y"])
+        self.assertEqual(columns, (Column("day", "numeric", integer=True),))
+        path.write_text("day\n1970-01-02\n")
+        table = tables.read_table("days", path, columns)
+        self.assertAllEqual(
+            tables.rows_of("days", table, columns)["numbers"], [[86400]]
+        )
 
     def test_wrong_tables_are_refused(self) -> None:
         refused = self._assert_refused

@@ -14,7 +14,7 @@ from app import errors, flags, quiet
 COMMANDS = {
     "train": "trains into --run_dir; on a folder that exists, resumes it",
     "evaluate": "evaluates a run on its validation or test split",
-    "predict": "classifies files with a run or an export, to CSV",
+    "predict": "predicts images or rows with a run or an export, to CSV",
     "pack": "turns any source of images or vectors into a packed dataset",
     "export": "publishes a run as a SavedModel, for LiteRT, or both",
     "launch": "runs train as several workers on this machine: launch … -- train …",

@@ -1,4 +1,4 @@
-"""`atelier predict`: classifies files of images with a run, to CSV."""
+"""`atelier predict`: predicts images or rows with a run or an export, to CSV."""
 
 from app.config import PredictConfig
 

@@ -115,7 +115,7 @@ class PredictionConfig:
 
     def __post_init__(self) -> None:
         if not self.input:
-            raise UserError("--input is missing: name files or folders of images")
+            raise UserError("--input is missing: name images, or files of rows")
         if not self.output:
             raise UserError("--output is missing: name the CSV file to write")
         _require_positive("top_k", self.top_k)

@@ -106,9 +106,11 @@ class RowsTest(parameterized.TestCase, tf.test.TestCase):
     def test_inputs_of_different_lengths_are_named(self) -> None:
         given = columns.inputs_of(SERVED, ROWS) | {"fare": np.zeros(2, np.float32)}
         tensors = {name: tf.constant(values) for name, values in given.items()}
+        call = tf.function(lambda **inputs: columns.rows_of(SERVED, inputs))
+        call = call.get_concrete_function(**columns.specs(SERVED))
         message = r"number of rows:\] \[age:\] \[3\].*\[fare:\] \[2\]"
         with self.assertRaisesRegex(tf.errors.InvalidArgumentError, message):
-            tf.function(columns.rows_of)(SERVED, tensors)
+            call(**tensors)
 
 
 class AwkwardRowsTest(tf.test.TestCase):

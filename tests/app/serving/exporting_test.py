@@ -49,8 +49,8 @@ class ExportTest(tf.test.TestCase):
         self.assertEqual(content["flags"]["model"], "cnn")
         self.assertEqual(content["checkpoint"], {"name": "best", "step": 1})
         self.assertIsNone(content["test"])
-        self.assertEqual(content["calibration"]["unfitted"], "")
-        self.assertGreater(content["calibration"]["temperature"], 0)
+        self.assertEqual(content["calibration"]["temperature"], subjects.TEMPERATURE)
+        self.assertEqual(content["temperature"], subjects.TEMPERATURE)
         latency = content["latency"]["saved_model serving_default"]["batch_32"]
         self.assertGreaterEqual(latency["p99_ms"], latency["p50_ms"])
         files = set(content["files"])

@@ -182,7 +182,8 @@ class TableTest(tf.test.TestCase):
         features = Features.from_json(dataset.features.to_json())
         found = open_whole(config, features).source.read(np.arange(2))
         self.assertAllEqual(found["texts"], [["1", "2"], ["1", "3"]])
-        other.write_text("port,name,alone,fare,age,survived\nS,a,true,old,4,1\n")
+        other.write_text("port,name,alone,fare,age,survived\nS,a,true,3,old,1\n")
+        other.write_text(other.read_text() + "S,b,true,3,4,0\n")
         with self.assertRaisesRegex(DataError, "column 'age' holds string.*'old'"):
             open_whole(config, features)
         other.write_text("port,name,alone,fare,survived\nS,a,true,3,1\nC,b,true,4,0\n")

@@ -203,6 +203,7 @@ class Checkpoint:
     def save(self, state: TrainState) -> None:
         """Saves now, unless this very step is saved already."""
         if state.progress.step > self._saved_step:
+            self._writer.wait()  # it may still write what the next copy goes over
             self._writer.write(Snapshot(state.arrays(), snapshot_of(state.progress)))
             self._saved_step = state.progress.step
 

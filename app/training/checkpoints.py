@@ -14,6 +14,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -116,12 +117,22 @@ def verify(path: pathlib.Path) -> None:
 
 
 def load(path: pathlib.Path) -> Snapshot:
-    """Reads a checkpoint after verifying it.
+    """Reads a checkpoint, and verifies it at the same time.
 
     Raises:
       DamagedCheckpoint: it is not whole.
     """
-    verify(path)
+    with futures.ThreadPoolExecutor(1) as pool:
+        verified = pool.submit(verify, path)
+        try:
+            return _read(path)
+        except Exception as error:
+            raise DamagedCheckpoint(f"{path} cannot be read") from error
+        finally:
+            verified.result()  # the damage by its file's name comes first
+
+
+def _read(path: pathlib.Path) -> Snapshot:
     with np.load(path / _ARRAYS, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     progress = Progress.from_json(json.loads((path / _PROGRESS).read_text()))

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from app.errors import UserError
 
@@ -69,12 +70,21 @@ class TrainState:
         self.sum_names = tuple(sum_names)
         self.sums = np.zeros(len(self.sum_names), np.float64)
         self.progress = Progress()
+        self._copies: dict[str, np.ndarray] = {}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """A copy of every array of the state, by name."""
-        values = {name: v.numpy() for name, v in self._variables().items()}
-        values["sums"] = self.sums.copy()
-        return values
+        """A copy of every array of the state, by name; the next call overwrites it.
+
+        The memory is kept from call to call: where the system has to find new pages,
+        that takes longer than the copy itself.
+        """
+        for name, variable in self._variables().items():
+            # A view of the tensor's memory; its public `numpy()` is a copy already.
+            value = tf.convert_to_tensor(variable)._numpy()
+            if name not in self._copies:
+                self._copies[name] = np.empty_like(value)
+            np.copyto(self._copies[name], value)
+        return {**self._copies, "sums": self.sums.copy()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], progress: Progress) -> None:
         """Takes over what `arrays` and `progress` gave.

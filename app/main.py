@@ -6,8 +6,11 @@ and an exit status. It imports no TensorFlow.
 
 import difflib
 import importlib
+import os
+import select
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from app import errors, flags, quiet
 
@@ -25,7 +28,31 @@ _HELP = ("--help", "-help", "-h", "help", "--helpfull", "--helpshort")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the console script's entry. Returns the exit status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run_guarded(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        if not any(_has_no_reader(stream) for stream in (sys.stdout, sys.stderr)):
+            raise
+        # Nobody reads on, as after `| head`. What is still in the buffers goes nowhere,
+        # or Python would complain while it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            if _has_no_reader(stream):
+                os.dup2(nowhere, stream.fileno())
+        return errors.EXIT_FAILED
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    """Whether `stream` is a pipe that its reader has left."""
+    watched = select.poll()
+    watched.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in watched.poll(0))
+
+
+def _run_guarded(arguments: list[str]) -> int:
+    """Runs one command; failures that have a status of their own become it."""
     try:
         return _run(arguments)
     except errors.UserError as error:

@@ -12,9 +12,12 @@ import math
 import tensorflow as tf
 
 from pipelines import colouring, warping
+from pipelines.cropping import Cropping
 from pipelines.errors import DataError
 
 _EXAMPLE = "such as flip,translate=2,cutout=8"
+# Pixels of images up to which a batch is cropped as a whole.
+_LARGEST_TO_WARP = 64 * 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +137,7 @@ def apply(
     """The augmented batch; what is drawn depends on (seed, position) alone.
 
     Images stay uint8 up to the first change that needs fractions, and are cropped here
-    only if they have not been cropped while decoding (`warping.crop_box`).
+    only if they have not been cropped while decoding (`cropping`).
 
     Args:
         augmentation: what to do.
@@ -145,15 +148,17 @@ def apply(
         classes: of a classification; 0 for regression.
 
     Returns:
-        Images float32 [B,H,W,C] from 0 to 255, and labels; with mixup float32
-        [B, classes] in a classification.
+        Images [B,H,W,C] from 0 to 255, float32 or, where nothing needed fractions,
+        uint8; and labels, with mixup float32 [B, classes] in a classification.
     """
     if augmentation.crop:
-        images = warping.crop(images, augmentation.crop, positions, seed)
-    if augmentation.flip or augmentation.translate:
+        images = _cropped(images, augmentation.crop, positions, seed)
+    if augmentation.translate:
         images = warping.shift(
             images, bool(augmentation.flip), augmentation.translate, positions, seed
         )
+    elif augmentation.flip:
+        images = warping.mirror(images, positions, seed)
     if augmentation.rotate:
         images = warping.rotate(images, augmentation.rotate, positions, seed)
     if augmentation.brightness:
@@ -164,11 +169,25 @@ def apply(
         images = colouring.add_noise(images, augmentation.noise, positions, seed)
     if augmentation.cutout:
         images = colouring.cut_out(images, augmentation.cutout, positions, seed)
-    images = tf.cast(images, tf.float32)
     if augmentation.mixup:
+        images = tf.cast(images, tf.float32)
         if classes:
             labels = tf.one_hot(labels, classes)
         images, labels = colouring.mix(
             images, labels, augmentation.mixup, positions, seed
         )
     return images, labels
+
+
+def _cropped(
+    images: tf.Tensor, least_area: float, positions: tf.Tensor, seed: int
+) -> tf.Tensor:
+    """Random resized crops, enlarged to the images' own size: uint8.
+
+    By the way that is the faster one for images of this size.
+    """
+    height, width = images.shape[1:3]
+    if height * width <= _LARGEST_TO_WARP:
+        return warping.crop(images, least_area, positions, seed)
+    cut = Cropping(least_area, mirrors=False, seed=seed, size=(height, width))
+    return cut.cut(images, positions)

@@ -9,7 +9,9 @@ class Batch(NamedTuple):
     """A batch of examples.
 
     Attributes:
-        inputs: images float32 [B,H,W,C] from 0 to 255, or vectors float32 [B,F].
+        inputs: images [B,H,W,C] from 0 to 255, or vectors float32 [B,F]. Streamed
+            images are uint8 where no augmentation made fractions of them, which takes
+            a quarter of the memory; `as_floats` is what a model takes.
         labels: int64 [B] classes; float32 [B, classes] where mixup softened them;
             float32 [B, targets] for regression.
         weights: float32 [B]: how much each counts in the loss, 1 in the mean over a
@@ -19,3 +21,11 @@ class Batch(NamedTuple):
     inputs: tf.Tensor
     labels: tf.Tensor
     weights: tf.Tensor
+
+    def as_floats(self) -> "Batch":
+        """The same with images as float32."""
+        inputs = tf.nest.map_structure(
+            lambda part: tf.cast(part, tf.float32) if part.dtype == tf.uint8 else part,
+            self.inputs,
+        )
+        return self._replace(inputs=inputs)

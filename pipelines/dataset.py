@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,18 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import augmentation as augmentations
-from pipelines import fitting, warping, weighting
+from pipelines import fitting, weighting
 from pipelines import splits as splitting
 from pipelines.augmentation import Augmentation
 from pipelines.batch import Batch
 from pipelines.config import OVERSAMPLE, DataConfig
+from pipelines.cropping import Cropping
 from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.feed import Feed
 from pipelines.memory import fits_in_memory
 from pipelines.order import Balance, Order
-from pipelines.preprocessing import prepare_crop
-from pipelines.reading import Decode, Reader
+from pipelines.reading import Reader
 from pipelines.sources.base import Source
 from pipelines.sources.opening import open_source
 
@@ -158,11 +159,13 @@ class Dataset:
         fitting.check_augmentation(
             augmentation, self.config, self.source, originals=self._crops_originals
         )
-        decode: Decode | None = None
+        cropping: Cropping | None = None
+        held = None
         if augmentation.crop and self._crops_originals:
-            decode = self._cropping(augmentation.crop, order.seed)
-            augmentation = dataclasses.replace(augmentation, crop=0.0)
-            held = None
+            cropping = self._cropping(augmentation, order.seed)
+            # Mirrored by then, unless that is part of shifting.
+            flip = augmentation.flip if augmentation.translate else 0
+            augmentation = dataclasses.replace(augmentation, crop=0.0, flip=flip)
         else:
             held = self._hold("train")
         return Feed(
@@ -171,7 +174,7 @@ class Dataset:
             order,
             augmentation,
             held,
-            decode,
+            cropping,
             self._weights,
         )
 
@@ -264,26 +267,20 @@ class Dataset:
 
     @property
     def _crops_originals(self) -> bool:
-        """Whether crops are cut from images before they are resized."""
-        return (
-            self.source.encoding == "image"
-            and self.source.features.shape[:2] != self.features.shape[:2]
-        )
+        """Whether crops are cut from images before they are resized.
 
-    def _cropping(self, least_area: float, seed: int) -> Decode:
-        height, width, channels = self.features.shape
-        assert height and width and channels  # complete since __init__
+        From arrays only if they are larger; others are resized once and held.
+        """
+        given, wanted = self.source.features.shape[:2], self.features.shape[:2]
+        if self.source.encoding == "image":
+            return given != wanted
+        return self.features.kind == "image" and _pixels(given) > _pixels(wanted)
 
-        def decode(contents: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-            return prepare_crop(
-                contents,
-                (height, width, channels),
-                lambda size: warping.crop_box(
-                    least_area, position[None], seed, size[0], size[1]
-                )[0],
-            )
-
-        return decode
+    def _cropping(self, augmentation: Augmentation, seed: int) -> Cropping:
+        height, width, _ = self.features.shape
+        assert height and width  # complete since __init__
+        mirrors = bool(augmentation.flip and not augmentation.translate)
+        return Cropping(augmentation.crop, mirrors, seed, (height, width))
 
     def describe_split(self, split: str) -> dict[str, Any]:
         """Size, fingerprint and classes of a split: plain JSON values."""
@@ -319,3 +316,7 @@ def _as_bytes(values: np.ndarray) -> np.ndarray:
     """The bytes of each row: uint8 [n, …], also of no rows."""
     width = values.dtype.itemsize * int(np.prod(values.shape[1:]))
     return np.frombuffer(values.tobytes(), np.uint8).reshape(len(values), width)
+
+
+def _pixels(size: Sequence[int | None]) -> int:
+    return math.prod(side or 0 for side in size)

@@ -8,8 +8,9 @@ import tensorflow as tf
 from pipelines import augmentation as augmentations
 from pipelines.augmentation import Augmentation
 from pipelines.batch import Batch
+from pipelines.cropping import Cropping
 from pipelines.order import Order
-from pipelines.reading import Decode, Reader
+from pipelines.reading import Reader
 from pipelines.weighting import ExampleWeights
 
 _LAST_STEP = 2**62
@@ -31,7 +32,7 @@ class Feed:
         order: Order,
         augmentation: Augmentation,
         held: Any = None,
-        decode: Decode | None = None,
+        cropping: Cropping | None = None,
         weights: ExampleWeights | None = None,
     ) -> None:
         """Feeds the examples at `indices` of the reader's source.
@@ -42,14 +43,14 @@ class Feed:
             order: over positions in `indices`.
             augmentation: applied to whole batches.
             held: the decoded examples at `indices`, where they are in memory.
-            decode: for encoded images, where decoding depends on the position.
+            cropping: cut from the originals, before the augmentation.
             weights: of the examples; by default 1.
         """
         self.order = order
         self.augmentation = augmentation
         self.resident = held is not None
         self._reader = reader
-        self._decode = decode
+        self._cropping = cropping
         # Eager tensors: a graph captures them by reference and embeds no copy.
         self._indices = tf.constant(indices, tf.int64)
         self._labels = tf.constant(reader.source.targets[indices])
@@ -86,9 +87,8 @@ class Feed:
             self._held,
         )
         indices = tf.gather(self._indices, examples)
-        return self._finish(
-            positions, gathered, tf.gather(self._labels, examples), indices
-        )
+        labels = tf.gather(self._labels, examples)
+        return self._finish(positions, gathered, labels, indices).as_floats()
 
     @tf.autograph.experimental.do_not_convert
     def batches(
@@ -108,7 +108,7 @@ class Feed:
                 `count`.
 
         Returns:
-            A dataset of `Batch`.
+            A dataset of `Batch`; images may be uint8, see there.
         """
         count = self._checked(first, count)
         size = self._checked(0, batch_size or count)
@@ -125,7 +125,7 @@ class Feed:
         read = self._reader.stream(
             steps.map(lambda step: self._positions_and_indices(step, first, count)),
             size,
-            self._decode,
+            self._cropping,
         )
         return read.map(
             lambda positions, examples, indices: self._finish(

@@ -11,15 +11,25 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_END = b"\xff\xd9"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_GREY = (0, 4)
+_GIF_EXTENSION, _GIF_FRAME, _GIF_TRAILER = 0x21, 0x2C, 0x3B
 _BMP_PIXELS_AS_THEY_ARE = (0, 3)
 
 
 class ImageHeader(NamedTuple):
-    """Size in pixels, and channels: 1 for grey, 3 for colour, alpha left out."""
+    """Size in pixels, and channels: 1 for grey, 3 for colour, alpha left out.
+
+    An animation has several frames, all of which are unpacked for the first.
+    """
 
     height: int
     width: int
     channels: int
+    frames: int = 1
+
+    @property
+    def pixels(self) -> int:
+        """What decoding it fills."""
+        return self.height * self.width * self.frames
 
 
 class HeaderError(ValueError):
@@ -78,11 +88,38 @@ def _read_png(contents: bytes) -> ImageHeader:
 
 
 def _read_gif(contents: bytes) -> ImageHeader:
-    """The logical screen; TensorFlow decodes GIF to colour always."""
-    width, height = struct.unpack_from("<HH", contents, 6)
-    if b"\x3b" not in contents[-16:]:
-        raise HeaderError("is truncated: the GIF trailer is missing")
-    return ImageHeader(height, width, 3)
+    """Walks the blocks (GIF89a specification, CompuServe) to the trailer.
+
+    TensorFlow decodes GIF to colour, in the size of the largest frame: the size of the
+    screen that the header announces binds nobody.
+    """
+    height = width = frames = 0
+    at = 13 + _colour_table(contents[10])
+    try:
+        while contents[at] != _GIF_TRAILER:
+            if contents[at] == _GIF_FRAME:
+                across, down = struct.unpack_from("<HH", contents, at + 5)
+                height, width, frames = (
+                    max(height, down),
+                    max(width, across),
+                    frames + 1,
+                )
+                at += 11 + _colour_table(contents[at + 9])
+            elif contents[at] == _GIF_EXTENSION:
+                at += 2
+            else:
+                raise HeaderError("is damaged: a GIF block is of no known kind")
+            while contents[at]:  # sub-blocks; an empty one ends them
+                at += contents[at] + 1
+            at += 1
+    except (struct.error, IndexError):
+        raise HeaderError("is truncated: the GIF trailer is missing") from None
+    return ImageHeader(height, width, 3, frames)
+
+
+def _colour_table(flags: int) -> int:
+    """Bytes of the colour table that a GIF's flags announce."""
+    return 3 * (2 << (flags & 7)) if flags & 0x80 else 0
 
 
 def _read_bmp(contents: bytes) -> ImageHeader:

@@ -5,6 +5,7 @@ shards of the same dataset keeps them. What is complete is renamed into place.
 """
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import serialization, shards, tfds_folder
+from pipelines import locking, serialization, shards, tfds_folder
 from pipelines.dataset import open_dataset
 from pipelines.errors import DataError
 from pipelines.features import Features
@@ -48,26 +49,23 @@ def pack(
         tell: told a line of progress.
 
     Raises:
-        DataError: the source is not fit, or there is something in the way.
+        DataError: the source is not fit, there is something else in the way, or
+            another process is packing there.
         PackPaused: `paused` said so; the same call goes on.
     """
     output = _output(config)
-    if output.exists():
-        raise DataError(
-            f"--pack_dir={output} is there already; remove it, name another, or check "
-            "it by --verify."
-        )
-    packer = Packer(config, paused, tell)
-    aside = output.with_name(f".{output.name}.partial")
-    if config.format in shards.FORMATS:
-        packer.write_folder(aside)
-    else:
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        packer.write_file(aside)
-    os.replace(aside, output)
-    if output.is_dir():
-        (output / PROGRESS).unlink()
-    _flush(output.parent)
+    with locking.alone(output, "--pack_dir"):
+        if output.exists() and not (output / MANIFEST).is_file():
+            raise DataError(
+                f"--pack_dir={output} is there already; remove it, or name another."
+            )
+        packer = Packer(config, paused, tell)
+        if not output.exists():
+            aside = output.with_name(f".{output.name}.partial")
+            packer.write(aside)
+            os.replace(aside, output)
+            _flush(output.parent)
+        packer.require_complete(output)
     return output
 
 
@@ -136,7 +134,31 @@ class Packer:
             tell(f"left out: {line}")
         self.features = self._features()
 
-    def write_folder(self, folder: Path) -> None:
+    def write(self, path: Path) -> None:
+        """Writes what is packed, on top of what an earlier start has left there."""
+        if self._config.format in shards.FORMATS:
+            self._write_folder(path)
+        else:
+            self._write_file(path)
+
+    def require_complete(self, output: Path) -> None:
+        """Takes away what only an unfinished folder needs.
+
+        Raises:
+            DataError: what is there was packed from other data or by other flags.
+        """
+        if not output.is_dir():
+            return
+        manifest = json.loads((output / MANIFEST).read_text())
+        if manifest.get("plan") != self._plan:
+            raise DataError(
+                f"--pack_dir={output} is there already, packed from other data or by "
+                "other flags; remove it, or name another."
+            )
+        (output / PROGRESS).unlink(missing_ok=True)
+        _flush(output)
+
+    def _write_folder(self, folder: Path) -> None:
         """Writes all shards that are not there yet, and what describes them."""
         folder.mkdir(parents=True, exist_ok=True)
         files = self._kept(folder)
@@ -149,12 +171,12 @@ class Packer:
             shards.write_shard(temporary, self._config.format, records)
             os.replace(temporary, folder / part.file)
             files[part.file] = _file_facts(folder / part.file)
-            self._write_json(folder / PROGRESS, {"plan": self._plan(), "files": files})
+            self._write_json(folder / PROGRESS, {"plan": self._plan, "files": files})
             self._tell(f"{number} of {len(parts)} files")
         self._describe(folder, parts, files)
         _flush(folder)
 
-    def write_file(self, path: Path) -> None:
+    def _write_file(self, path: Path) -> None:
         """Writes one HDF5 file or tar."""
         write = self._write_hdf5 if self._config.format == "hdf5" else self._write_tar
         write(path)
@@ -238,11 +260,13 @@ class Packer:
         if self._paused():
             raise PackPaused
 
+    @functools.cached_property
     def _plan(self) -> str:
         """What a shard's contents depend on, as a digest."""
         splits = self.dataset.summary()["splits"]
         prints = {split: facts["sha256"] for split, facts in splits.items()}
-        ids = [self.dataset.names(split) for split in SPLITS]
+        sizes = self.dataset.split_sizes
+        ids = [self.dataset.names(split) for split in SPLITS if sizes[split]]
         facts = [
             _VERSION,
             self._config.format,
@@ -256,13 +280,11 @@ class Packer:
 
     def _kept(self, folder: Path) -> dict[str, dict[str, Any]]:
         """Facts of the files of an interrupted start that are whole and still fit."""
-        for leftover in folder.glob("*.tmp"):
-            leftover.unlink()
         try:
             progress = json.loads((folder / PROGRESS).read_text())
         except (OSError, ValueError):
             progress = {}
-        if progress.get("plan") != self._plan():
+        if progress.get("plan") != self._plan:
             shutil.rmtree(folder)
             folder.mkdir()
             return {}
@@ -271,6 +293,9 @@ class Packer:
             for name, facts in progress["files"].items()
             if (folder / name).exists() and _file_facts(folder / name) == facts
         }
+        for leftover in folder.iterdir():
+            if leftover.name not in (*kept, PROGRESS):
+                leftover.unlink()
         self._tell(f"goes on: {len(kept)} files are there already")
         return kept
 
@@ -292,6 +317,7 @@ class Packer:
                 files[path.name] = _file_facts(path)
         manifest = {
             "version": _VERSION,
+            "plan": self._plan,
             "source": source.name,
             "format": self._config.format,
             "encoded": self.encoded,

@@ -1,7 +1,5 @@
 """From encoded image to pixels: graph code that training, predict and export share."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 
@@ -10,45 +8,6 @@ def prepare_image(contents: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor
     height, width, channels = shape
     image = resize_images(decode_image(contents, channels), (height, width))
     return tf.ensure_shape(image, shape)
-
-
-def prepare_crop(
-    contents: tf.Tensor,
-    shape: tuple[int, int, int],
-    box_of: Callable[[tf.Tensor], tf.Tensor],
-) -> tf.Tensor:
-    """Decodes a part of an image and resizes it: uint8 [height, width, channels].
-
-    Of a JPEG only the part is decoded.
-
-    Args:
-        contents: string [], the bytes of a file.
-        shape: of the result.
-        box_of: from the image's size (int32 [2], height and width) to the part: float32
-            [4], top, left, height, width in pixels.
-    """
-    height, width, channels = shape
-
-    def window(size: tf.Tensor) -> tf.Tensor:
-        box = box_of(size)
-        sides = tf.clip_by_value(tf.cast(tf.round(box[2:]), tf.int32), 1, size)
-        corner = tf.minimum(tf.cast(tf.round(box[:2]), tf.int32), size - sides)
-        return tf.concat([corner, sides], axis=0)
-
-    def from_jpeg() -> tf.Tensor:
-        size = tf.io.extract_jpeg_shape(contents)[:2]
-        return tf.image.decode_and_crop_jpeg(contents, window(size), channels)
-
-    def from_whole() -> tf.Tensor:
-        image = decode_image(contents, channels)
-        box = window(tf.shape(image)[:2])
-        top, left, box_height, box_width = tf.unstack(box)
-        return image[top : top + box_height, left : left + box_width]
-
-    is_jpeg = tf.strings.substr(contents, 0, 2) == b"\xff\xd8"
-    image = tf.cond(is_jpeg, from_jpeg, from_whole)
-    image = tf.ensure_shape(image, (None, None, channels))
-    return tf.ensure_shape(resize_images(image, (height, width)), shape)
 
 
 def decode_image(contents: tf.Tensor, channels: int) -> tf.Tensor:

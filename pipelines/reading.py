@@ -1,22 +1,19 @@
 """Decoded examples of a source, by index: streamed by tf.data, or read into memory."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines import preprocessing
+from pipelines.cropping import Cropping
 from pipelines.errors import DataError, first_sentence
 from pipelines.features import Features
 from pipelines.sources.base import Source
 
-# Decodes an image (string []) at a position (int64 []) to uint8 of the dataset's shape.
-Decode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
 _CHUNK = 256
 _LARGEST_CHUNK = 64
-_CHUNK_PIXELS = 1 << 18
+_CHUNK_PIXELS = 1 << 20
 
 
 class Reader:
@@ -41,25 +38,25 @@ class Reader:
         self,
         chunks: tf.data.Dataset,
         size: int,
-        decode: Decode | None = None,
+        cropping: Cropping | None = None,
     ) -> tf.data.Dataset:
         """Reads and decodes in parallel, in order.
 
         Args:
             chunks: of (positions, indices), both int64 [k].
             size: examples in an element of the result.
-            decode: for encoded images; by default `preprocessing.prepare_image`.
+            cropping: of images, at their positions; by default the whole is resized.
 
         Returns:
             A dataset of (positions [size], examples [size, …], indices [size]); the
             last element is smaller where the chunks do not add up.
         """
-        if self.source.encoding == "image":
+        if self.source.encoding == "image" or cropping is not None:
             chunks = chunks.rebatch(self._chunk_size)
         return chunks.map(
             lambda positions, indices: (
                 positions,
-                self._examples_at(positions, indices, decode or self._decode),
+                self._examples_at(positions, indices, cropping),
                 indices,
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -116,22 +113,30 @@ class Reader:
         return max(1, min(_LARGEST_CHUNK, _CHUNK_PIXELS // (height * width)))
 
     def _examples_at(
-        self, positions: tf.Tensor, indices: tf.Tensor, decode: Decode
+        self, positions: tf.Tensor, indices: tf.Tensor, cropping: Cropping | None
     ) -> Any:
         source = self.source
         if source.encoding != "image":
-            return self._resized(source.lookup(indices))
-        found = source.lookup(indices) if source.batched else indices
+            found = source.lookup(indices)
+            if cropping is not None:
+                return cropping.cut(found, positions)
+            return self._resized(found)
+        channels = self._image_shape[2]
+        drawn = positions if cropping is None else cropping.draw(positions)
+
+        def decoded(one: Any) -> tf.Tensor:
+            contents = one[0] if source.batched else source.lookup(one[0])
+            if cropping is None:
+                return self._decode(contents)
+            return cropping.cut_encoded(contents, one[1], channels)
+
         return tf.map_fn(
-            lambda one: decode(
-                one[0] if source.batched else source.lookup(one[0]), one[1]
-            ),
-            (found, positions),
+            decoded,
+            (source.lookup(indices) if source.batched else indices, drawn),
             fn_output_signature=tf.TensorSpec(self._image_shape, tf.uint8),
         )
 
-    def _decode(self, contents: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-        del position
+    def _decode(self, contents: tf.Tensor) -> tf.Tensor:
         if self.source.features.shape[:2] == self._image_shape[:2]:
             image = preprocessing.decode_image(contents, self._image_shape[2])
             return tf.ensure_shape(image, self._image_shape)

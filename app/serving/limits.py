@@ -54,7 +54,8 @@ def require_rows(values: tf.Tensor, name: str) -> tf.Tensor:
 def pixel_count(contents: tf.Tensor) -> tf.Tensor:
     """Pixels that decoding `contents` (string []) fills: int64 []; -1 for no image.
 
-    Those of all frames of an animated GIF count: TensorFlow unpacks all for the first.
+    Those of all frames of an animated GIF count, each in the size of the largest:
+    TensorFlow unpacks all for the first.
     """
     start = tf.strings.substr(contents, 0, 4)
     branches = {b"\xff\xd8": _jpeg, b"\x89P": _png, b"GI": _gif, b"BM": _bmp}
@@ -91,7 +92,7 @@ def _bmp(contents: tf.Tensor) -> tf.Tensor:
 
 
 def _gif(contents: tf.Tensor) -> tf.Tensor:
-    """The pixels of all frames, or of the screen where that is more."""
+    """The pixels of all frames; the size of the screen binds nobody."""
     length = tf.strings.length(contents) + _GIF_PADDING
     data = tf.io.decode_raw(contents[None], tf.uint8, fixed_length=length)[0]
     data = tf.cast(data, tf.int32)
@@ -100,18 +101,18 @@ def _gif(contents: tf.Tensor) -> tf.Tensor:
         13 + _colour_table(data[10]),
         tf.constant(False),
         tf.constant(True),
-        tf.constant(0, tf.int64),
+        tf.constant([0, 0, 0]),
     )
-    *_, pixels = tf.while_loop(
-        lambda at, within, going, pixels: tf.logical_and(going, at < last),
-        lambda at, within, going, pixels: _pass_gif_block(data, at, within, pixels),
+    *_, found = tf.while_loop(
+        lambda at, within, going, found: tf.logical_and(going, at < last),
+        lambda at, within, going, found: _pass_gif_block(data, at, within, found),
         start,
     )
-    return tf.maximum(pixels, _area_at(data, 6))
+    return tf.reduce_prod(tf.cast(found, tf.int64))
 
 
 def _pass_gif_block(
-    data: tf.Tensor, at: tf.Tensor, within: tf.Tensor, pixels: tf.Tensor
+    data: tf.Tensor, at: tf.Tensor, within: tf.Tensor, found: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Passes one sub-block, or the head of one block.
 
@@ -119,10 +120,10 @@ def _pass_gif_block(
       data: int32 [n], the file's bytes.
       at: where the sub-block or block begins.
       within: whether it is a sub-block.
-      pixels: of the frames so far.
+      found: int32 [3], frames so far, their greatest width and their greatest height.
 
     Returns:
-      The same for the next one, and before `pixels` whether there is a next one.
+      The same for the next one, and before `found` whether there is a next one.
     """
     byte = data[at]
     is_frame = tf.logical_and(~within, byte == _GIF_FRAME)
@@ -130,23 +131,19 @@ def _pass_gif_block(
     frame_head = _GIF_FRAME_HEAD + _colour_table(data[at + 9])
     head = tf.where(is_frame, frame_head, 2)
     at_next = at + tf.where(within, byte + 1, head)
-    # Where there is no frame its area is made of any bytes, and is not used.
-    pixels += tf.where(is_frame, _area_at(data, at + 5), 0)
+    # Where there is no frame these are any bytes, and are not used.
+    width, height = (data[at + i] + 256 * data[at + i + 1] for i in (5, 7))
+    larger = tf.maximum(found, tf.stack([found[0] + 1, width, height]))
+    found = tf.where(is_frame, larger, found)
     opens = tf.logical_or(is_frame, is_extension)
     going = tf.logical_or(within, opens)
-    return at_next, tf.where(within, byte != 0, opens), going, pixels
+    return at_next, tf.where(within, byte != 0, opens), going, found
 
 
 def _colour_table(flags: tf.Tensor) -> tf.Tensor:
     """Bytes of the colour table that a GIF's flags announce."""
     size = 3 * tf.bitwise.left_shift(2, tf.bitwise.bitwise_and(flags, 7))
     return tf.where(flags >= 128, size, 0)
-
-
-def _area_at(data: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:
-    """Width times height, two little-endian bytes each."""
-    width = data[at] + 256 * data[at + 1]
-    return _area(data[at + 2] + 256 * data[at + 3], width)
 
 
 def _bytes(contents: tf.Tensor, count: int) -> tf.Tensor:

@@ -118,7 +118,7 @@ class Trainer:
         """The global batch of a step, again."""
         if self._feed.resident:
             return self._feed.batch(step)
-        return next(iter(self._feed.batches(step)))
+        return next(iter(self._feed.batches(step))).as_floats()
 
     def forward_graph(self) -> Any:
         """The model's forward pass as a concrete function, for TensorBoard."""
@@ -246,6 +246,7 @@ class Trainer:
                 ),
                 batch,
             )
+        batch = batch.as_floats()
         with tf.GradientTape() as tape:
             with randomness.keyed_draws(self._seed, step, index):
                 predictions = self._model(batch.inputs, training=True)

@@ -1,23 +1,28 @@
 """What sources of encoded images share: classes from a tree, a look at each file."""
 
 import abc
-import concurrent.futures
+import collections
 import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines import preprocessing
+from pipelines import filecache, preprocessing
 from pipelines.errors import DataError, first_sentence
 from pipelines.features import Features
 from pipelines.headers import HeaderError, ImageHeader, read_header
 from pipelines.sources import tree
 from pipelines.sources.base import Source
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 _NAMED = 5  # ignored files that are named; the rest is counted
 _CHUNK = 1024  # images that are handed to the threads at once
 
@@ -26,6 +31,7 @@ class EncodedSource(Source):
     """Encoded images, by index; sizes and hashes are known once examined."""
 
     encoding = "image"
+    _path: Path
     _hashes: np.ndarray | None = None
 
     def _take(self, groups: Sequence[tree.Group], ignored: Sequence[str]) -> None:
@@ -53,6 +59,8 @@ class EncodedSource(Source):
     def examine(self, max_pixels: int, allowed: int = 0) -> None:
         """Reads every image once: its hash, its size, whether it is whole.
 
+        What an earlier start has read of files that did not change is not read again.
+
         If some may be left out, every image is decoded as well: what only decoding
         tells would otherwise be found after the splits are cut.
 
@@ -65,19 +73,21 @@ class EncodedSource(Source):
         if allowed:
             self._examine_leniently(max_pixels, allowed)
             return
-        hashes, found = [], []
-        for index, contents in enumerate(self._contents()):
-            try:
-                header = read_header(contents)
-            except HeaderError as error:
-                where = self.describe(index)
-                raise DataError(f"{where} {error}; replace or remove it.") from None
-            if header.height * header.width > max_pixels:
-                check_pixels(self.describe(index), header, max_pixels)
-            hashes.append(hashlib.sha256(contents).digest())
-            found.append(header)
-        self._hashes = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32)
-        self._complete_features(np.array(found, np.int64))
+        try:
+            identities = self._identities()
+        except OSError as error:
+            reason = error.strerror
+            raise DataError(f"{error.filename} cannot be read: {reason}.") from error
+        cache = filecache.FileCache(self._path)
+        known, facts = cache.find(identities)
+        unknown = np.flatnonzero(~known)
+        if len(unknown):
+            self._look_at(unknown, facts)
+            cache.save(identities, facts)
+        self._require_few_pixels(facts["header"], max_pixels)
+        self._hashes = np.ascontiguousarray(facts["sha256"]).view(np.uint8)
+        self._hashes = self._hashes.reshape(-1, hashlib.sha256().digest_size)
+        self._complete_features(facts["header"].astype(np.int64))
 
     def content_hashes(self) -> np.ndarray:
         """SHA-256 of each file: uint8 [n, 32]; known once examined."""
@@ -94,7 +104,7 @@ class EncodedSource(Source):
         look = functools.partial(self._look, max_pixels)
         looks: list[_Look] = []
         problems: dict[int, str] = {}
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             for start in range(0, len(self), _CHUNK):
                 chunk = range(start, min(start + _CHUNK, len(self)))
                 for index, one in zip(chunk, pool.map(look, chunk), strict=True):
@@ -142,11 +152,41 @@ class EncodedSource(Source):
         """The images at `indices`, encoded."""
 
     @abc.abstractmethod
-    def _contents(self) -> Iterator[bytes]:
-        """The encoded images in order, read ahead where that is faster."""
+    def _identities(self) -> filecache.Identities:
+        """What tells whether the images have changed since they were read."""
+
+    @abc.abstractmethod
+    def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
+        """The encoded images at `indices` in runs, read ahead where that is faster."""
+
+    def _look_at(self, indices: np.ndarray, facts: np.ndarray) -> None:
+        """Reads images and fills their rows in `facts`.
+
+        Raises:
+            DataError: one is no whole image.
+        """
+        digests, headers = [], []
+        for index, (digest, header) in zip(
+            indices, _in_parallel(_facts_of, self._contents(indices)), strict=True
+        ):
+            if isinstance(header, HeaderError):
+                where = self.describe(int(index))
+                raise DataError(f"{where} {header}; replace or remove it.")
+            digests.append(digest)
+            headers.append(header)
+        kind = filecache.FACTS["sha256"]
+        facts["sha256"][indices] = np.frombuffer(b"".join(digests), kind)
+        facts["header"][indices] = headers
+
+    def _require_few_pixels(self, headers: np.ndarray, max_pixels: int) -> None:
+        height, width, _, frames = headers.astype(np.int64).T
+        large = np.flatnonzero(height * width * frames > max_pixels)
+        if len(large):
+            header = ImageHeader(*headers[large[0]].tolist())
+            check_pixels(self.describe(int(large[0])), header, max_pixels)
 
     def _complete_features(self, headers: np.ndarray) -> None:
-        """Takes the images' shape from their headers, int64 [n, 3]."""
+        """Takes the images' shape from their headers, int64 [n, …]."""
         height, width = (
             int(sides[0]) if np.all(sides == sides[0]) else None
             for sides in (headers[:, 0], headers[:, 1])
@@ -168,8 +208,39 @@ class _Look:
 
 def check_pixels(path: str, header: ImageHeader, max_pixels: int) -> None:
     """Raises DataError for an image that is too large to decode."""
-    if header.height * header.width > max_pixels:
+    if header.pixels > max_pixels:
+        frames = f" in {header.frames} frames" if header.frames > 1 else ""
         raise DataError(
-            f"{path} has {header.height}×{header.width} pixels, more than --max_pixels="
-            f"{max_pixels}; raise it, or remove the image."
+            f"{path} has {header.height}×{header.width} pixels{frames}, more than "
+            f"--max_pixels={max_pixels}; raise it, or remove the image."
         )
+
+
+def _facts_of(
+    run: Sequence[bytes],
+) -> list[tuple[bytes, ImageHeader | HeaderError]]:
+    """SHA-256 and header of each, or what is wrong with it."""
+    found: list[tuple[bytes, ImageHeader | HeaderError]] = []
+    for contents in run:
+        try:
+            header: ImageHeader | HeaderError = read_header(contents)
+        except HeaderError as error:
+            header = error
+        found.append((hashlib.sha256(contents).digest(), header))
+    return found
+
+
+def _in_parallel(work: Callable[[_T], list[_R]], parts: Iterable[_T]) -> Iterator[_R]:
+    """Results in order, by a thread for each core: hashing holds no lock.
+
+    Unlike Executor.map it takes no more of `parts` than it works on.
+    """
+    workers = os.cpu_count() or 1
+    waiting: collections.deque[Future[list[_R]]] = collections.deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for part in parts:
+            waiting.append(pool.submit(work, part))
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()

@@ -1,17 +1,18 @@
 """A folder of images: CLASS/*.jpg, with or without train/, validation/, test/ above."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from pipelines import filecache
 from pipelines.errors import DataError
 from pipelines.sources import tree
 from pipelines.sources.encoded import EncodedSource
 
-_CHUNK = 64
+_CHUNK = 16
 
 
 class FolderSource(EncodedSource):
@@ -31,6 +32,7 @@ class FolderSource(EncodedSource):
             DataError: there are no classes of images.
         """
         self.name = name
+        self._path = folder
         self._ignored: list[str] = []
         groups = self._list(folder)
         self._take(groups, self._ignored)
@@ -50,20 +52,23 @@ class FolderSource(EncodedSource):
         """The path of the file."""
         return self._paths[index]
 
-    def _contents(self) -> Iterator[bytes]:
+    def _identities(self) -> filecache.Identities:
+        return filecache.identify(self._paths)
+
+    def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
         """Contents of the files in order, read ahead in parallel.
 
         By TensorFlow, since Python's threads spend more on their lock than on small
         files.
         """
-        chunks = tf.data.Dataset.from_tensor_slices(self._path_tensor).batch(_CHUNK)
+        paths = tf.gather(self._path_tensor, indices)
+        chunks = tf.data.Dataset.from_tensor_slices(paths).batch(_CHUNK)
         read = chunks.map(
             lambda chunk: tf.map_fn(tf.io.read_file, chunk),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         try:
-            for contents in read.prefetch(1).as_numpy_iterator():
-                yield from contents
+            yield from read.prefetch(1).as_numpy_iterator()
         except tf.errors.OpError as error:
             raise DataError(_unreadable(self._paths) or error.message) from error
 

@@ -4,12 +4,14 @@ A file can point elsewhere: by links, by virtual datasets, by storage in other f
 filters that are loaded as programs. All of these are refused.
 """
 
+import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 import tensorflow as tf
 
+from pipelines import filecache
 from pipelines.errors import DataError, first_sentence
 from pipelines.sources import arrayfiles
 from pipelines.sources.base import Source
@@ -36,6 +38,7 @@ class HDF5Source(Source):
             DataError: the file is damaged, lacks datasets, or points elsewhere.
         """
         self.name = name
+        self._path = path
         try:
             self._file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
             self._open(path)
@@ -47,9 +50,12 @@ class HDF5Source(Source):
         self._hashes: np.ndarray | None = None
 
     def content_hashes(self) -> np.ndarray:
-        """SHA-256 of each example's bytes: uint8 [n, 32]; the first call reads all."""
+        """SHA-256 of each example's bytes: uint8 [n, 32].
+
+        The first call reads all, unless an earlier start has and the file is the same.
+        """
         if self._hashes is None:
-            self._hashes = arrayfiles.hashes_of(self.read, len(self))
+            self._hashes = self._known_hashes()
         return self._hashes
 
     def read(self, indices: np.ndarray) -> np.ndarray:
@@ -78,6 +84,17 @@ class HDF5Source(Source):
         part = int(np.searchsorted(self._ends, index, side="right"))
         first = int(self._ends[part - 1]) if part else 0
         return f"{self.name}, {self._names[part]}[{index - first}]"
+
+    def _known_hashes(self) -> np.ndarray:
+        rows = np.arange(len(self), dtype=np.int64)[:, None]
+        identities = filecache.identify_parts(str(self._path), rows)
+        cache = filecache.FileCache(self._path)
+        known, facts = cache.find(identities)
+        if not known.all():
+            hashes = arrayfiles.hashes_of(self.read, len(self))
+            facts["sha256"] = hashes.view(filecache.FACTS["sha256"])[:, 0]
+            cache.save(identities, facts)
+        return np.ascontiguousarray(facts["sha256"]).view(np.uint8).reshape(-1, 32)
 
     def _open(self, path: Path) -> None:
         pairs = arrayfiles.pair_names(self.name, self._file.keys())
@@ -109,7 +126,7 @@ class HDF5Source(Source):
         self.given_splits = arrayfiles.splits_of(lengths)
         self._names = [pairs[split][0] for split in found]
         self._ends = np.cumsum(list(lengths.values()), dtype=np.int64)
-        self._examples = [_mapped(x, path) for x, _ in found.values()]
+        self._examples = [_in_place(x, path) for x, _ in found.values()]
 
     def _dataset(self, array: str) -> h5py.Dataset:
         """A dataset that lies in this very file.
@@ -153,21 +170,47 @@ class HDF5Source(Source):
         return self._whole(dataset)
 
 
-def _mapped(dataset: h5py.Dataset, path: Path) -> "h5py.Dataset | np.ndarray":
-    """The dataset as a memory map, if its rows lie in the file as they are.
+class _Contiguous:
+    """A dataset whose rows lie in the file one after the other, as they are.
 
-    Random rows are then read at the speed of memory; h5py takes 100 µs a row.
+    They are read by their place: h5py takes 100 µs for a row, and the pages of a memory
+    map would count as the process's own.
     """
+
+    def __init__(self, dataset: h5py.Dataset, offset: int, path: Path) -> None:
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # as the source
+        self._offset = offset
+        self._dtype, self._shape = dataset.dtype, dataset.shape[1:]
+        self._size = dataset.dtype.itemsize * int(np.prod(self._shape))
+
+    def rows(self, wanted: np.ndarray) -> np.ndarray:
+        """Rows by number, in any order and with repetitions."""
+        found = np.empty((len(wanted), *self._shape), self._dtype)
+        memory = found.reshape(-1).view(np.uint8).data
+        starts = np.flatnonzero(np.diff(wanted, prepend=-2) != 1)
+        for start, stop in zip(starts, [*starts[1:], len(wanted)], strict=True):
+            run = memory[start * self._size : stop * self._size]
+            at = self._offset + int(wanted[start]) * self._size
+            while run:
+                read = os.preadv(self._file.fileno(), [run], at)
+                if not read:
+                    raise OSError(f"{self._file.name} has become shorter")
+                run, at = run[read:], at + read
+        return found
+
+
+def _in_place(dataset: h5py.Dataset, path: Path) -> "h5py.Dataset | _Contiguous":
+    """The dataset, to be read without HDF5 if its rows lie in the file as they are."""
     offset = dataset.id.get_offset()
     if dataset.chunks or dataset.compression or offset is None:
         return dataset
-    return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
+    return _Contiguous(dataset, offset, path)
 
 
-def _rows(examples: "h5py.Dataset | np.ndarray", rows: np.ndarray) -> np.ndarray:
+def _rows(examples: "h5py.Dataset | _Contiguous", rows: np.ndarray) -> np.ndarray:
     """Rows by number, in any order and with repetitions."""
-    if isinstance(examples, np.ndarray):
-        return np.asarray(examples[rows])
+    if isinstance(examples, _Contiguous):
+        return examples.rows(rows)
     # h5py wants rising numbers; runs of them are read at once.
     wanted, order = np.unique(rows, return_inverse=True)
     runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)

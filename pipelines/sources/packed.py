@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines import serialization, shards
+from pipelines import filecache, serialization, shards
 from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.packing import CONTENT_HASHES, MANIFEST, TARGETS
@@ -69,17 +69,26 @@ class PackedSource(Source):
 
     def read(self, indices: np.ndarray) -> Any:
         """The examples at `indices`: encoded images, or arrays [k, …]."""
-        records = tf.constant(self._records(np.asarray(indices)), tf.string)
-        found = serialization.parse(
-            self.features, records, self.encoding == "image"
-        ).numpy()
-        return found.tolist() if self.encoding == "image" else found
+        indices = np.asarray(indices)
+        if self.encoding != "image":
+            return self._arrays(indices)
+        records = tf.constant(self._records(indices), tf.string)
+        found: list[bytes] = (
+            serialization.parse_images(self.features, records).numpy().tolist()
+        )
+        return found
 
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The examples at `indices` [k]; records are fetched by Python."""
-        records = tf.numpy_function(self._records, [indices], tf.string, stateful=False)
-        records = tf.ensure_shape(records, indices.shape)
-        return serialization.parse(self.features, records, self.encoding == "image")
+        if self.encoding == "image":
+            records = tf.numpy_function(
+                self._records, [indices], tf.string, stateful=False
+            )
+            records = tf.ensure_shape(records, indices.shape)
+            return serialization.parse_images(self.features, records)
+        dtype = serialization.dtype_of(self.features)
+        arrays = tf.numpy_function(self._arrays, [indices], dtype, stateful=False)
+        return tf.ensure_shape(arrays, [*indices.shape, *self.features.shape])
 
     def describe(self, index: int) -> str:
         """The file and the number of the record in it."""
@@ -89,6 +98,9 @@ class PackedSource(Source):
     def _place(self, index: int) -> tuple[int, int]:
         part = int(np.searchsorted(self._ends, index, side="right"))
         return part, int(index - (self._ends[part - 1] if part else 0))
+
+    def _arrays(self, indices: np.ndarray) -> np.ndarray:
+        return serialization.parse_arrays(self.features, self._records(indices))
 
     def _records(self, indices: np.ndarray) -> np.ndarray:
         """Serialized records: object [k]."""
@@ -121,31 +133,54 @@ def _read_manifest(name: str, folder: Path) -> dict[str, Any]:
 def _check_files(name: str, folder: Path, files: Mapping[str, Any]) -> None:
     """Compares sizes and SHA-256 of all files, in parallel.
 
+    A file that was compared before, and did not change since, is not read again.
+
     Raises:
         DataError: one is missing or has changed.
     """
+    names = sorted(files)
+    for file in names:
+        _check_size(name, folder / file, files[file]["bytes"])
+    identities = filecache.identify([str(folder / file) for file in names])
+    cache = filecache.FileCache(folder)
+    known, facts = cache.find(identities)
 
-    def problem(file: str) -> str | None:
-        try:
-            if (folder / file).stat().st_size != files[file]["bytes"]:
-                return f"{file} has another size than it was packed with"
-            with open(folder / file, "rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        except OSError as error:
-            return f"{file} cannot be read: {error.strerror}"
-        return None if digest == files[file]["sha256"] else f"{file} has changed"
+    def digest(row: int) -> bytes:
+        if known[row]:
+            return bytes(facts["sha256"][row])
+        with open(folder / names[row], "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(problem, files):
-            if found:
-                raise DataError(
-                    f"{name}: {found}; it is not used: copy or pack it again."
-                )
+        digests = list(pool.map(digest, range(len(names))))
+    for file, found in zip(names, digests, strict=True):
+        if found.hex() != files[file]["sha256"]:
+            raise DataError(
+                f"{name}: {file} has changed; it is not used: copy or pack it again."
+            )
+    if not known.all():
+        kind = filecache.FACTS["sha256"]
+        facts["sha256"] = np.frombuffer(b"".join(digests), kind)
+        cache.save(identities, facts)
+
+
+def _check_size(name: str, path: Path, size: int) -> None:
+    try:
+        if path.stat().st_size == size:
+            return
+        problem = "has another size than it was packed with"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    raise DataError(
+        f"{name}: {path.name} {problem}; it is not used: copy or pack it again."
+    )
 
 
 def _splits(sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Indices of each split that has any."""
     ends = np.cumsum(list(sizes.values()), dtype=np.int64)
     return {
         split: np.arange(end - size, end, dtype=np.int64)
         for (split, size), end in zip(sizes.items(), ends, strict=True)
+        if size
     }

@@ -2,15 +2,18 @@
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from pipelines import filecache
 from pipelines.errors import DataError, first_sentence
 from pipelines.sources import tree
 from pipelines.sources.encoded import EncodedSource
+
+_CHUNK = 16
 
 
 class TarSource(EncodedSource):
@@ -31,6 +34,7 @@ class TarSource(EncodedSource):
                 stands outside the tree, or there are no classes of images.
         """
         self.name = name
+        self._path = path
         self._file = open(path, "rb")  # noqa: SIM115  # as long as the source
         places = _places(name, path)
         found = tree.arrange(name, places)
@@ -57,9 +61,12 @@ class TarSource(EncodedSource):
         """The archive, the member and where its bytes begin."""
         return f"{self.name}, {self._paths[index]} at byte {self._places[index, 0]}"
 
-    def _contents(self) -> Iterator[bytes]:
-        for index in range(len(self)):
-            yield from self.read(np.array([index]))
+    def _identities(self) -> filecache.Identities:
+        return filecache.identify_parts(str(self._path), self._places)
+
+    def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
+        for start in range(0, len(indices), _CHUNK):
+            yield self.read(indices[start : start + _CHUNK])
 
 
 def _places(name: str, path: Path) -> dict[str, tuple[int, int]]:

@@ -155,6 +155,36 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
         (plain,) = _streamed(_feed(dataset), 3, 1)
         self.assertGreater(np.std(batch.inputs), 1.2 * np.std(plain.inputs))
 
+    def test_crops_are_cut_from_larger_arrays_as_in_any_slice(self) -> None:
+        images = np.random.default_rng(0).integers(0, 256, (40, 30, 20, 3), np.uint8)
+        np.savez(self.folder / "a.npz", x_train=images, y_train=np.arange(40) % 2)
+        dataset = self._open(dataset=str(self.folder / "a.npz"), image_size="12")
+        feed = _feed(dataset, "crop=0.2,flip")
+        self.assertFalse(feed.resident)
+        (batch,) = _streamed(feed, 5, 1)
+        self.assertEqual(batch.inputs.shape, (6, 12, 12, 3))
+        self.assertEqual(batch.inputs.dtype, tf.uint8)
+        slices = [_streamed(feed, 5, 1, first=f, count=2)[0] for f in (0, 2, 4)]
+        self._assert_same(
+            batch, Batch(*(tf.concat(parts, 0) for parts in zip(*slices, strict=True)))
+        )
+        small = self._open(dataset=str(self.folder / "a.npz"), image_size="40")
+        self.assertTrue(_feed(small, "crop").resident)
+
+    @parameterized.parameters("crop,flip", "crop,flip,translate=3,noise=2")
+    def test_crops_of_large_images_are_equal_held_and_streamed(
+        self, augment: str
+    ) -> None:
+        write_classes(self.folder, per_class=8, size=(70, 80))
+        held = _feed(self._open(dataset=str(self.folder)), augment)
+        self.assertTrue(held.resident)
+        streamed = _feed(self._open(dataset=str(self.folder), cache="none"), augment)
+        compiled = tf.function(held.batch)
+        for step, batch in enumerate(_streamed(streamed, 0, 4)):
+            found = compiled(tf.constant(step, tf.int64))
+            self.assertEqual(found.inputs.dtype, tf.float32)
+            self._assert_same(batch.as_floats(), found)
+
     def test_crops_of_originals_cannot_be_held(self) -> None:
         dataset = self._pets(image_size="4", cache="memory")
         with self.assertRaisesRegex(DataError, "crops are cut from the original"):

@@ -108,6 +108,15 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(packed["splits"], summary["splits"])
         self.assertEqual(packed["features"], summary["features"])
 
+    def test_a_source_without_a_test_split_stays_without(self) -> None:
+        images = self.home / "divided"
+        for start, split in enumerate(("train", "validation")):
+            write_classes(images / split, per_class=5, first_seed=100 * start)
+        sizes = self._open(str(images)).split_sizes
+        self.assertEqual(sizes["test"], 0)
+        packed = self._pack("packed", dataset=str(images))
+        self.assertEqual(self._open(packed).split_sizes, sizes)
+
     def test_vectors_and_values_are_packed_too(self) -> None:
         generator = np.random.default_rng(0)
         rows = generator.normal(size=(30, 4)).astype(np.float32)
@@ -187,8 +196,10 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
             with self.assertRaisesRegex(DataError, message):
                 self._pack("refused", **flags)
         self._pack("packed")
-        with self.assertRaisesRegex(DataError, "is there already"):
-            self._pack("packed")
+        with self.assertRaisesRegex(DataError, "is there already, packed from other"):
+            self._pack("packed", decode=True)
+        with self.assertRaisesRegex(DataError, "is there already; remove it"):
+            self._pack("pets")
         with self.assertRaisesRegex(DataError, "pack_dir is missing"):
             PackConfig()
 

@@ -1,6 +1,7 @@
 """Decoding and resizing: every format and channel count, the same everywhere."""
 
 import io
+import struct
 
 import numpy as np
 import tensorflow as tf
@@ -68,6 +69,18 @@ class PreprocessingTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllEqual(found, pixels)
 
 
+def _gif(screen: tuple[int, int], frames: list[tuple[int, int]]) -> bytes:
+    """An animation of a screen and frames of these widths and heights."""
+    contents = b"GIF89a" + struct.pack("<HHBBB", *screen, 0x80, 0, 0) + bytes(6)
+    for size in frames:
+        buffer = io.BytesIO()
+        Image.new("P", size).save(buffer, "gif")
+        single = buffer.getvalue()
+        start = single.index(b"\x2c" + struct.pack("<HHHH", 0, 0, *size))
+        contents += single[start:-1]
+    return contents + b"\x3b"
+
+
 class HeadersTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.product(
         kind=("png", "bmp", "jpeg", "gif"), mode=("L", "RGB"), width=(1, 7, 300)
@@ -75,7 +88,24 @@ class HeadersTest(parameterized.TestCase, tf.test.TestCase):
     def test_agrees_with_pillow(self, kind: str, mode: str, width: int) -> None:
         header = read_header(_encoded(_pixels(mode, 5, width), kind))
         channels = 3 if mode == "RGB" or kind == "gif" else 1
-        self.assertEqual(header, (5, width, channels))
+        self.assertEqual(header, (5, width, channels, 1))
+
+    @parameterized.parameters(
+        ((4, 4), [(8, 6)]),
+        ((8, 6), [(4, 4)]),
+        ((4, 4), [(4, 4), (10, 12)]),
+        ((4, 4), [(10, 3), (3, 10), (1, 1)]),
+    )
+    def test_a_gif_is_as_large_as_its_frames(
+        self, screen: tuple[int, int], frames: list[tuple[int, int]]
+    ) -> None:
+        contents = _gif(screen, frames)
+        header = read_header(contents)
+        decoded = tf.io.decode_gif(contents)
+        self.assertEqual(
+            (header.frames, header.height, header.width), tuple(decoded.shape[:3])
+        )
+        self.assertEqual(header.pixels, tf.size(decoded[..., 0]).numpy())
 
     def test_reads_progressive_jpeg_with_a_thumbnail(self) -> None:
         thumbnail = _encoded(_pixels("RGB"), "jpeg")
@@ -85,7 +115,7 @@ class HeadersTest(parameterized.TestCase, tf.test.TestCase):
         image.save(buffer, "jpeg", progressive=True)
         contents = buffer.getvalue()
         contents = contents[:2] + segment + contents[2:]
-        self.assertEqual(read_header(contents), (40, 50, 3))
+        self.assertEqual(read_header(contents), (40, 50, 3, 1))
         with self.assertRaisesRegex(HeaderError, "truncated"):
             read_header(contents[: len(thumbnail) + 400])
 

@@ -1,0 +1,52 @@
+"""A lock beside what is being written, which the kernel gives up with its process."""
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.errors import DataError
+
+
+@contextlib.contextmanager
+def alone(output: Path, flag: str) -> Iterator[None]:
+    """Within it no other process is: the second one is refused.
+
+    Args:
+        output: what is to be written; the lock stands beside it.
+        flag: that named it.
+
+    Raises:
+        DataError: another process is within.
+    """
+    path = output.with_name(f".{output.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with open(path, "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise DataError(
+                    f"{flag}={output} is being written by {file.read().strip()}; wait "
+                    "for it to end, or name another."
+                ) from error
+            if not _is_at(file.fileno(), path):
+                continue  # its last holder removed it between our opening and locking
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            try:
+                yield
+            finally:
+                path.unlink()
+            return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False

@@ -92,6 +92,7 @@ def _prepare(work: pathlib.Path, given: pathlib.Path | None, images: int) -> Non
             f"--pack_dir={work / CONTAINERS['packed-decoded']}",
             "--decode",
             "--image_size=256",
+            "--format=tfrecord",  # large records are read at once, by place
         ],
     ):
         _pack(folder, *flags)

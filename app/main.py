@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from app import errors, flags, quiet
+from app import caches, errors, flags, quiet
 
 COMMANDS = {
     "train": "trains into --run_dir; on a folder that exists, resumes it",
@@ -88,6 +88,7 @@ def _run(arguments: list[str]) -> int:
         status = command.run(config, launched)
     else:
         quiet.import_tensorflow()
+        caches.keep_file_facts()
         status = command.run(config)
     return status
 

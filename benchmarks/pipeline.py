@@ -202,9 +202,10 @@ def _evict(place: pathlib.Path) -> None:
 
 def _first_batch(place: str) -> dict[str, float]:
     """Seconds from TensorFlow's import to a batch of 128."""
-    from app import quiet
+    from app import caches, quiet
 
     quiet.import_tensorflow()
+    caches.keep_file_facts()
     started = time.monotonic()
     from pipelines.config import DataConfig
     from pipelines.dataset import open_dataset

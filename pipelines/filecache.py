@@ -27,6 +27,14 @@ _SETTLED_NS = 2 * 10**9
 _MAGIC = b"atelier file facts 1\n"
 _DIGEST = 32
 _PATHS_AT_ONCE = 1024
+_NONE = np.zeros(0, FACTS)
+_folder: Path | None = None
+
+
+def keep_in(folder: Path) -> None:
+    """Has what is known kept in files in `folder`; until then nothing is kept."""
+    global _folder
+    _folder = folder
 
 
 class Identities:
@@ -102,8 +110,8 @@ class FileCache:
     def __init__(self, dataset: str | Path) -> None:
         """Reads what there is; nothing if it is damaged or cannot be read."""
         name = hashlib.sha256(os.fsencode(os.path.abspath(dataset))).hexdigest()
-        self.path = _folder() / f"{name[:32]}.facts"
-        self._facts = _read(self.path)
+        self._path = None if _folder is None else _folder / f"{name[:32]}.facts"
+        self._facts = _NONE if self._path is None else _read(self._path)
 
     def find(self, identities: Identities) -> tuple[np.ndarray, np.ndarray]:
         """What is known: bool [n], and FACTS [n], which hold where it is true."""
@@ -126,22 +134,16 @@ class FileCache:
         A cache is no more than a cache: one that cannot be written is not.
         """
         many = len(identities.keys) >= WORTHWHILE_COUNT
-        if identities.size < WORTHWHILE_BYTES and not many:
+        small = identities.size < WORTHWHILE_BYTES and not many
+        if self._path is None or small:
             return
         buffer = io.BytesIO()
         np.save(buffer, facts[identities.settled], allow_pickle=False)
         contents = buffer.getvalue()
         try:
-            _replace(self.path, _MAGIC + hashlib.sha256(contents).digest() + contents)
+            _replace(self._path, _MAGIC + hashlib.sha256(contents).digest() + contents)
         except OSError:
             return
-
-
-def _folder() -> Path:
-    """Where caches lie: the XDG base directory specification."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    home = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    return home / "atelier" / "files"
 
 
 def _read(path: Path) -> np.ndarray:
@@ -155,7 +157,7 @@ def _read(path: Path) -> np.ndarray:
                 return facts
     except (OSError, ValueError):
         pass  # there is none, or none that can be read
-    return np.zeros(0, FACTS)
+    return _NONE
 
 
 def _replace(path: Path, contents: bytes) -> None:

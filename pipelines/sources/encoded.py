@@ -73,17 +73,7 @@ class EncodedSource(Source):
         if allowed:
             self._examine_leniently(max_pixels, allowed)
             return
-        try:
-            identities = self._identities()
-        except OSError as error:
-            reason = error.strerror
-            raise DataError(f"{error.filename} cannot be read: {reason}.") from error
-        cache = filecache.FileCache(self._path)
-        known, facts = cache.find(identities)
-        unknown = np.flatnonzero(~known)
-        if len(unknown):
-            self._look_at(unknown, facts)
-            cache.save(identities, facts)
+        facts = self._facts()
         self._require_few_pixels(facts["header"], max_pixels)
         self._hashes = np.ascontiguousarray(facts["sha256"]).view(np.uint8)
         self._hashes = self._hashes.reshape(-1, hashlib.sha256().digest_size)
@@ -151,9 +141,32 @@ class EncodedSource(Source):
     def read(self, indices: np.ndarray) -> list[bytes]:
         """The images at `indices`, encoded."""
 
-    @abc.abstractmethod
-    def _identities(self) -> filecache.Identities:
-        """What tells whether the images have changed since they were read."""
+    def _identities(self) -> filecache.Identities | None:
+        """What tells whether the images have changed since they were read, if any."""
+        return None
+
+    def _facts(self) -> np.ndarray:
+        """Hashes and headers of all: those that are known, the others read.
+
+        Raises:
+            DataError: an image that is read is none, or there is no file.
+        """
+        try:
+            identities = self._identities()
+        except OSError as error:
+            reason = error.strerror
+            raise DataError(f"{error.filename} cannot be read: {reason}.") from error
+        if identities is None:
+            facts = np.zeros(len(self), filecache.FACTS)
+            self._look_at(np.arange(len(self)), facts)
+            return facts
+        cache = filecache.FileCache(self._path)
+        known, facts = cache.find(identities)
+        unknown = np.flatnonzero(~known)
+        if len(unknown):
+            self._look_at(unknown, facts)
+            cache.save(identities, facts)
+        return facts
 
     @abc.abstractmethod
     def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:

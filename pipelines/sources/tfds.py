@@ -8,7 +8,7 @@ encoded until a batch is made.
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +122,9 @@ class TfdsImages(EncodedSource):
         """The dataset, the split and the number in it."""
         return self._records.describe(index)
 
-    def _contents(self) -> Iterator[bytes]:
-        for start in range(0, len(self), _CHUNK):
-            chunk = np.arange(start, min(start + _CHUNK, len(self)))
-            yield from self.read(chunk)
+    def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
+        for start in range(0, len(indices), _CHUNK):
+            yield self.read(indices[start : start + _CHUNK])
 
 
 class TfdsArrays(Source):

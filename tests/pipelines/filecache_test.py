@@ -23,10 +23,8 @@ class FileCacheTest(tf.test.TestCase):
         super().setUp()
         self.home = Path(self.get_temp_dir())
         self.caches = self.home / "cache"
-        self.enter_context(
-            mock.patch.dict(os.environ, {"XDG_CACHE_HOME": str(self.caches)})
-        )
         for name, value in (
+            ("_folder", self.caches),
             ("WORTHWHILE_BYTES", 0),
             ("_SETTLED_NS", -(10**18)),
         ):

@@ -21,6 +21,7 @@ setup(
     install_requires=[
         "absl-py>=2.1,<3",
         "array_record>=0.8,<1",
+        "grpcio>=1.60,<2",
         "h5py>=3.11,<4",
         "importlib_resources>=6",  # tensorflow-datasets forgets to require it
         "keras>=3.15.1,<4",  # CVE-2026-1669, -1462 and -12481 are fixed there

@@ -157,6 +157,10 @@ class RunFolder:
             )
         return {n: c for n, c in changed.items() if n not in _OF_ONE_START}
 
+    def is_finished(self) -> bool:
+        """Whether the run has been trained to its end."""
+        return bool(self.read_results().get("state") == "finished")
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder for this process; creates it if need be.
@@ -193,7 +197,7 @@ def decide_start(folder: RunFolder, *, has_checkpoint: bool) -> Start:
     3. There are flags but no whole checkpoint: start again from step 0, and say so.
     4. The folder is empty: a fresh run.
     """
-    if folder.read_results().get("state") == "finished":
+    if folder.is_finished():
         return Start.FINISHED
     if has_checkpoint:
         return Start.RESUME

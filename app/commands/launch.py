@@ -27,4 +27,10 @@ def run(config: LaunchConfig, command: Sequence[str]) -> int:
         )
     local = config.cluster
     program = [sys.executable, "-m", "app.main", *command]
-    return Launcher(local.workers, local.restarts, program, local.patience).run()
+    return Launcher(
+        local.workers,
+        local.restarts,
+        program,
+        local.patience,
+        local.parameter_servers,
+    ).run()

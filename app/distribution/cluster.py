@@ -1,11 +1,11 @@
-"""Who takes part in a run: the workers that TF_CONFIG or SLURM's environment names."""
+"""Who takes part in a run: the tasks that TF_CONFIG or SLURM's environment names."""
 
 import dataclasses
 import ipaddress
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.errors import UserError
 
@@ -16,41 +16,72 @@ _PORTS = 20_000
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The workers, and which of them this process is.
+    """The tasks, and which of them this process is.
 
     Attributes:
       workers: `host:port` of each; empty if this process is alone.
-      index: of this process; worker 0 is the chief, which writes the run folder.
+      index: of this process among those of its job; where there are no parameter
+        servers, worker 0 is the chief, which writes the run folder.
+      servers: `host:port` of each parameter server; empty for synchronous training.
+      chief: `host:port` of the task that deals the steps to the workers, where there
+        are parameter servers.
+      job: `worker`, or with parameter servers `chief` or `ps` too.
     """
 
     workers: tuple[str, ...] = ()
     index: int = 0
+    servers: tuple[str, ...] = ()
+    chief: str = ""
+    job: str = "worker"
 
     @property
     def is_chief(self) -> bool:
         """Whether this process writes the run folder."""
-        return self.index == 0
+        return self.job == "chief" if self.servers else self.index == 0
+
+    @property
+    def jobs(self) -> dict[str, list[str]]:
+        """Addresses by job, as TensorFlow names the jobs."""
+        found = {"worker": list(self.workers)}
+        if self.servers:
+            found |= {"chief": [self.chief], "ps": list(self.servers)}
+        return found
+
+    @property
+    def addresses(self) -> list[str]:
+        """`host:port` of every task."""
+        return [address for some in self.jobs.values() for address in some]
 
     @property
     def is_local(self) -> bool:
-        """Whether all workers are reached by the loopback interface."""
-        return all(_is_loopback(address) for address in self.workers)
+        """Whether all tasks are reached by the loopback interface."""
+        return all(_is_loopback(address) for address in self.addresses)
 
-    def name(self, index: int) -> str:
-        """A worker as messages call it."""
-        return f"worker {index} ({self.workers[index]})"
+    def name(self, index: int, job: str = "worker") -> str:
+        """A task as messages call it."""
+        if job == "chief":
+            return f"the chief ({self.chief})"
+        called = "parameter server" if job == "ps" else job
+        return f"{called} {index} ({self.jobs[job][index]})"
 
     def to_tf_config(self) -> str:
         """The environment variable TF_CONFIG that says the same."""
-        task = {"type": "worker", "index": self.index}
-        return json.dumps({"cluster": {"worker": list(self.workers)}, "task": task})
+        task = {"type": self.job, "index": self.index}
+        return json.dumps({"cluster": self.jobs, "task": task})
 
 
 ALONE = Cluster()
 
 
-def from_environment(environment: Mapping[str, str]) -> Cluster:
+def from_environment(
+    environment: Mapping[str, str], parameter_servers: int = 0
+) -> Cluster:
     """The cluster that the environment names: TF_CONFIG first, then SLURM's.
+
+    Args:
+      environment: of the process.
+      parameter_servers: how many of SLURM's tasks, after the first, which is the
+        chief, are parameter servers; 0 for synchronous training.
 
     Raises:
       UserError: it names one that cannot be understood.
@@ -58,8 +89,28 @@ def from_environment(environment: Mapping[str, str]) -> Cluster:
     if environment.get("TF_CONFIG"):
         return _from_tf_config(environment["TF_CONFIG"])
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        return _from_slurm(environment)
+        return _with_servers(_from_slurm(environment), parameter_servers)
     return ALONE
+
+
+def _with_servers(tasks: Cluster, count: int) -> Cluster:
+    """Divides equal tasks into a chief, parameter servers and workers.
+
+    Raises:
+      UserError: no worker is left.
+    """
+    if not count:
+        return tasks
+    addresses, index = tasks.workers, tasks.index
+    if len(addresses) < count + 2:
+        raise UserError(
+            f"srun started {len(addresses)} tasks: expected {count + 2} or more, a"
+            f" chief, --parameter_servers={count} and a worker; give srun more --ntasks"
+        )
+    first = 1 + count
+    job = "chief" if index == 0 else "ps" if index < first else "worker"
+    number = {"chief": 0, "ps": index - 1, "worker": index - first}[job]
+    return Cluster(addresses[first:], number, addresses[1:first], addresses[0], job)
 
 
 def _from_tf_config(text: str) -> Cluster:
@@ -67,7 +118,8 @@ def _from_tf_config(text: str) -> Cluster:
     try:
         value = json.loads(text)
         jobs: Mapping[str, list[str]] = value.get("cluster", {})
-        workers = (*jobs.get("chief", []), *jobs.get("worker", []))
+        chief, workers = jobs.get("chief", []), jobs.get("worker", [])
+        servers = jobs.get("ps", [])
         task = value.get("task", {"type": "worker", "index": 0})
         kind, index = task["type"], int(task["index"])
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -76,20 +128,38 @@ def _from_tf_config(text: str) -> Cluster:
             ' {"cluster": {"worker": ["HOST:PORT", …]},'
             ' "task": {"type": "worker", "index": 0}}'
         ) from None
-    others = set(jobs) - {"chief", "worker"}
-    if others or kind not in ("chief", "worker"):
-        odd = sorted(others)[0] if others else kind
+    known = {"chief", "worker", "ps"}
+    odd = sorted((set(jobs) | {kind}) - known) or ([kind] if kind not in jobs else [])
+    if odd and jobs:
         raise UserError(
-            f"TF_CONFIG names the job {odd!r}: expected chief and worker alone"
+            f"TF_CONFIG names the job {odd[0]!r}: expected chief, worker and ps alone,"
+            " this task's among them"
         )
-    if kind == "worker":
-        index += len(jobs.get("chief", []))
-    if workers and not 0 <= index < len(workers):
+    if jobs and not 0 <= index < len(jobs[kind]):
         raise UserError(
-            f"TF_CONFIG calls this task {index} of {len(workers)} workers: expected"
-            f" 0 to {len(workers) - 1}"
+            f"TF_CONFIG calls this task {index} of {len(jobs[kind])} of the job {kind}:"
+            f" expected 0 to {len(jobs[kind]) - 1}"
         )
-    return Cluster(tuple(workers), index) if len(workers) > 1 else ALONE
+    if servers:
+        return _asynchronous(chief, workers, servers, kind, index)
+    together = (*chief, *workers)
+    index += len(chief) if kind == "worker" else 0
+    return Cluster(together, index) if len(together) > 1 else ALONE
+
+
+def _asynchronous(
+    chief: Sequence[str],
+    workers: Sequence[str],
+    servers: Sequence[str],
+    kind: str,
+    index: int,
+) -> Cluster:
+    if len(chief) != 1 or not workers:
+        raise UserError(
+            f"TF_CONFIG names {len(servers)} tasks of the job ps, {len(chief)} of chief"
+            f" and {len(workers)} of worker: expected one chief, and one worker or more"
+        )
+    return Cluster(tuple(workers), index, tuple(servers), chief[0], kind)
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:

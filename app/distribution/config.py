@@ -6,7 +6,7 @@ from typing import Any
 
 from app.errors import UserError
 
-STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "parameter_server")
 
 
 def _flag(default: Any, help_text: str, **metadata: Any) -> Any:
@@ -22,7 +22,9 @@ class DistributionConfig:
         "auto",
         "one_device; mirrored: synchronous on all GPUs, or on --logical_cpus;"
         " multi_worker: synchronous on the machines that TF_CONFIG or SLURM names;"
-        " auto takes the first of multi_worker, mirrored, one_device that fits.",
+        " parameter_server: asynchronous, each step by one of the workers that"
+        " TF_CONFIG or SLURM names; auto takes the first of parameter_server,"
+        " multi_worker, mirrored, one_device that fits.",
         choices=STRATEGIES,
     )
     logical_cpus: int = _flag(
@@ -47,6 +49,11 @@ class DistributionConfig:
         " share.",
         resumable=False,
     )
+    parameter_servers: int = _flag(
+        1,
+        "With --strategy=parameter_server under srun: how many of the tasks after the"
+        " first, which is the chief, hold the variables. TF_CONFIG says it itself.",
+    )
     peer_timeout: float = _flag(
         60.0,
         "Seconds after which a worker that does not come, hangs or has died ends the"
@@ -59,7 +66,7 @@ class DistributionConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("logical_cpus", "accumulate"):
+        for name in ("logical_cpus", "accumulate", "parameter_servers"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name}={getattr(self, name)}: expected 1 or more")
         if not (math.isfinite(self.peer_timeout) and self.peer_timeout >= 1):
@@ -89,8 +96,15 @@ class LocalCluster:
     """The cluster"""
 
     workers: int = _flag(2, "Processes that train.")
+    parameter_servers: int = _flag(
+        0,
+        "Processes that hold the variables, for --strategy=parameter_server; a chief"
+        " is started beside them. 0 for synchronous training.",
+    )
     restarts: int = _flag(
-        3, "How often all workers are started again, from the last checkpoint."
+        3,
+        "How often all workers are started again, from the last checkpoint, or one"
+        " worker of parameter servers.",
     )
     patience: float = _flag(
         90.0,
@@ -101,5 +115,6 @@ class LocalCluster:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise UserError(f"--workers={self.workers}: expected 1 or more")
-        if self.restarts < 0:
-            raise UserError(f"--restarts={self.restarts}: expected 0 or more")
+        for name in ("restarts", "parameter_servers"):
+            if getattr(self, name) < 0:
+                raise UserError(f"--{name}={getattr(self, name)}: expected 0 or more")

@@ -14,13 +14,15 @@ import subprocess
 import threading
 import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from app.distribution.cluster import Cluster
 from app.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_MISTAKE
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _LOOK = 0.05
+# Seconds in which the others notice that the chief is done.
+_FAREWELL = 5.0
 
 
 class Ending(enum.Enum):
@@ -34,73 +36,82 @@ class Ending(enum.Enum):
 
 
 class Launcher:
-    """Runs one `atelier` command as the workers of a cluster.
+    """Runs one `atelier` command as the tasks of a cluster.
 
     Args:
       workers: how many.
-      restarts: how often all of them are started again after one was lost.
-      command: what each worker executes: a program and its arguments.
+      restarts: how often what was lost is started again: all of the tasks, or one
+        worker of parameter servers.
+      command: what each task executes: a program and its arguments.
       patience: seconds that the others have to end in once one has ended.
+      parameter_servers: how many, with a chief beside them; 0 for workers alone.
     """
 
     def __init__(
-        self, workers: int, restarts: int, command: Sequence[str], patience: float
+        self,
+        workers: int,
+        restarts: int,
+        command: Sequence[str],
+        patience: float,
+        parameter_servers: int = 0,
     ) -> None:
         self._workers = workers
+        self._servers = parameter_servers
         self._restarts = restarts
         self._command = list(command)
         self._patience = patience
-        self._processes: list[subprocess.Popen[str]] = []
+        self._tasks: dict[str, Cluster] = {}
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._readers: list[threading.Thread] = []
         self._asked_to_stop = 0
 
     def run(self) -> int:
         """Runs until the command ends for good; returns the exit status."""
         with self._signals():
-            for attempt in range(self._restarts + 1):
+            while True:
                 ending, reason = self._run_once()
                 if ending is not Ending.LOST:
                     return ending.value
-                if self._asked_to_stop:
+                if self._asked_to_stop or not self._may_start_again(reason, "all"):
                     return EXIT_INTERRUPTED
-                left = self._restarts - attempt
-                then = f"starting all again ({left} restarts left)" if left else "end"
-                _say(f"{reason}: {then}")
-        return EXIT_INTERRUPTED
+
+    def _may_start_again(self, reason: str, what: str) -> bool:
+        """Takes one of the restarts, if there is one, and says so."""
+        if not self._restarts:
+            _say(f"{reason}: end")
+            return False
+        self._restarts -= 1
+        _say(f"{reason}: starting {what} again ({self._restarts} restarts left)")
+        return True
 
     def _run_once(self) -> tuple[Ending, str]:
-        addresses = [f"127.0.0.1:{port}" for port in _free_ports(self._workers)]
+        self._tasks = _tasks(self._workers, self._servers)
         _say(
-            f"{self._workers} workers at {', '.join(addresses)}; TensorFlow's servers"
-            " listen on every interface, whatever address they are given, and ask for"
-            " no password: use a machine that only you reach, or a firewall"
+            f"{', '.join(map(str, self._tasks))} on the loopback interface;"
+            " TensorFlow's servers listen on every interface, whatever address they are"
+            " given, and ask for no password: use a machine that only you reach, or a"
+            " firewall"
         )
+        self._processes, self._readers = {}, []
         try:
-            self._processes = [
-                self._start(Cluster(tuple(addresses), index))
-                for index in range(self._workers)
-            ]
-            readers = [
-                threading.Thread(target=_repeat, args=(f"[worker {index}] ", process))
-                for index, process in enumerate(self._processes)
-            ]
-            for reader in readers:
-                reader.start()
+            for name in self._tasks:
+                self._start(name)
             killed = self._wait()
-            for reader in readers:
+            for reader in self._readers:
                 reader.join()
         finally:
             self._kill_all()
         return self._judge(killed)
 
-    def _start(self, cluster: Cluster) -> subprocess.Popen[str]:
+    def _start(self, name: str) -> None:
         cores = max(1, len(os.sched_getaffinity(0)) // self._workers)
         environment = {
             "TF_NUM_INTRAOP_THREADS": str(cores),
             **os.environ,
-            "TF_CONFIG": cluster.to_tf_config(),
+            "TF_CONFIG": self._tasks[name].to_tf_config(),
             "PYTHONUNBUFFERED": "1",
         }
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self._command,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -111,44 +122,82 @@ class Launcher:
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
+        self._processes[name] = process
+        reader = threading.Thread(target=_repeat, args=(f"[{name}] ", process))
+        self._readers.append(reader)
+        reader.start()
 
-    def _wait(self) -> list[int]:
-        """Waits for all; returns the numbers of those that had to be killed."""
+    def _wait(self) -> set[str]:
+        """Waits for all; returns the names of those that had to be killed."""
         deadline = float("inf")
-        while running := [p for p in self._processes if p.poll() is None]:
-            if len(running) < self._workers or self._asked_to_stop:
+        while running := self._running():
+            if self._servers:
+                self._bring_workers_back()
+            if self._asked_to_stop or self._is_ending(running):
                 deadline = min(deadline, time.monotonic() + self._patience)
-            if any(p.returncode in _FOR_GOOD for p in self._processes):
+            statuses = {name: p.returncode for name, p in self._processes.items()}
+            if any(status in _FOR_GOOD for status in statuses.values()):
                 deadline = min(deadline, time.monotonic() + 1)
+            if statuses.get("chief") == EXIT_DONE:
+                deadline = min(deadline, time.monotonic() + _FAREWELL)
             if time.monotonic() > deadline or self._asked_to_stop > 1:
-                killed = [i for i, p in enumerate(self._processes) if p.poll() is None]
+                killed = set(self._running())
                 self._kill_all()
                 return killed
             time.sleep(_LOOK)
-        return []
+        return set()
 
-    def _judge(self, killed: Sequence[int]) -> tuple[Ending, str]:
+    def _is_ending(self, running: Collection[str]) -> bool:
+        """Whether a task has ended without which the others cannot go on for long."""
+        ended = self._tasks.keys() - set(running)
+        if not self._servers:
+            return bool(ended)
+        jobs = [self._tasks[name].job for name in ended]
+        return jobs.count("worker") < len(jobs) or len(jobs) == self._workers
+
+    def _running(self) -> list[str]:
+        return [name for name, p in self._processes.items() if p.poll() is None]
+
+    def _bring_workers_back(self) -> None:
+        """Starts workers that died again, as long as there is a chief for them."""
+        for name, process in list(self._processes.items()):
+            status = process.poll()
+            died = status is not None and status < 0 and name.startswith("worker")
+            alone = any(
+                self._processes[other].poll() is not None
+                for other, task in self._tasks.items()
+                if task.job != "worker"
+            )
+            if died and not alone and not self._asked_to_stop:
+                signal_name = signal.Signals(-process.returncode).name
+                if self._restarts and self._may_start_again(
+                    f"{name} died of {signal_name}", "it"
+                ):
+                    self._start(name)
+
+    def _judge(self, killed: Collection[str]) -> tuple[Ending, str]:
         """What the exit statuses mean, and why."""
-        statuses = [p.returncode for p in self._processes]
-        for index, status in enumerate(statuses):
-            if status in _FOR_GOOD and index not in killed:
-                return Ending(status), f"worker {index} ended with status {status}"
-        for index, status in enumerate(statuses):
-            if index in killed:
-                return Ending.LOST, f"worker {index} hung, and was killed"
+        statuses = {name: p.returncode for name, p in self._processes.items()}
+        for name, status in statuses.items():
+            if status in _FOR_GOOD and name not in killed:
+                return Ending(status), f"{name} ended with status {status}"
+        if statuses.get("chief") == EXIT_DONE:
+            return Ending.DONE, "done"
+        for name, status in statuses.items():
+            if name in killed:
+                return Ending.LOST, f"{name} hung, and was killed"
             if status < 0:
-                name = signal.Signals(-status).name
-                return Ending.LOST, f"worker {index} died of {name}"
-        if any(status == EXIT_INTERRUPTED for status in statuses):
+                return Ending.LOST, f"{name} died of {signal.Signals(-status).name}"
+        if any(status == EXIT_INTERRUPTED for status in statuses.values()):
             return Ending.PAUSED, "paused"
         return Ending.DONE, "done"
 
     def _kill_all(self) -> None:
-        for process in self._processes:
+        for process in self._processes.values():
             if process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-        for process in self._processes:
+        for process in self._processes.values():
             process.wait()
 
     @contextlib.contextmanager
@@ -167,12 +216,29 @@ class Launcher:
     def _ask_to_stop(self, number: int, frame: types.FrameType | None) -> None:
         del number, frame
         self._asked_to_stop += 1
-        for process in self._processes:
+        for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
 
 
 _FOR_GOOD = (EXIT_FAILED, EXIT_USER_MISTAKE)
+
+
+def _tasks(workers: int, servers: int) -> dict[str, Cluster]:
+    """The tasks by name, on free ports."""
+    chiefs = 1 if servers else 0
+    ports = _free_ports(workers + servers + chiefs)
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    ours, theirs = tuple(addresses[:workers]), tuple(addresses[workers:])
+    if not servers:
+        return {f"worker {i}": Cluster(ours, i) for i in range(workers)}
+    chief, held = theirs[0], theirs[1:]
+    made = {"chief": Cluster(ours, 0, held, chief, "chief")}
+    for i in range(servers):
+        made[f"ps {i}"] = Cluster(ours, i, held, chief, "ps")
+    for i in range(workers):
+        made[f"worker {i}"] = Cluster(ours, i, held, chief, "worker")
+    return made
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,27 +1,32 @@
 """The other workers: meeting them at the start, and naming the one that fails.
 
 TensorFlow's coordination service watches heartbeats; what it finds reaches this process
-as an error of the operation that waits for the peer, or not at all while it waits for
-one that never came. Here both get a name and a bound in time.
+as an error of the operation that waits for the peer. Here it gets a name, and a peer
+that never comes one too, within a stated time.
 """
 
 import contextlib
 import os
 import re
+import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
+import grpc
 import tensorflow as tf
 from tensorflow.python.eager import context
 
+from app.distribution import rendezvous
 from app.distribution.cluster import Cluster
 from app.errors import EXIT_INTERRUPTED
 
+# Seconds in which a server that runs answers.
+_PROBE = 3.0
 _TASK = re.compile(r"/job:worker/(?:replica:\d+/)?task:(\d+)")
 # How TensorFlow reports that a peer is gone, hangs, or gave up for a third one.
-_PEER_ERRORS = (
+PEER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -34,24 +39,27 @@ _PEER_ERRORS = (
 def connect(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     """Meets the other workers; returns their common strategy.
 
-    The process ends with status 75, saying who is missing, if they have not all come
-    within `timeout` seconds: TensorFlow itself would wait without end.
+    A worker lost between the meeting and TensorFlow's own, which waits for it without
+    end and lets no thread run, ends this process by SIGALRM after `timeout` seconds.
+
+    Raises:
+      Interrupted: not all have come within `timeout` seconds; says who is missing.
     """
     os.environ["TF_CONFIG"] = cluster.to_tf_config()
     _watch_heartbeats(cluster, timeout)
-    met = threading.Event()
+    rendezvous.meet(cluster, timeout)
+    with bounded(timeout):
+        return tf.distribute.MultiWorkerMirroredStrategy()
 
-    def give_up() -> None:
-        if not met.wait(timeout):
-            missing = _unreachable(cluster) or ["a worker, though all ports answer,"]
-            end(f"{' and '.join(missing)} did not come within {timeout:g} s")
 
-    threading.Thread(target=give_up, daemon=True).start()
+@contextlib.contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Within it the process ends by SIGALRM after so long, whatever holds Python."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        yield
     finally:
-        met.set()
-    return strategy
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextlib.contextmanager
@@ -59,7 +67,7 @@ def failures_named(cluster: Cluster, last_step: Callable[[], int]) -> Iterator[N
     """Within it the failure of a peer ends the process with status 75, by name."""
     try:
         yield
-    except _PEER_ERRORS as error:
+    except PEER_ERRORS as error:
         if not cluster.workers:
             raise
         lost = _named_in(cluster, error.message) or _unreachable(cluster)
@@ -71,7 +79,7 @@ def failures_named(cluster: Cluster, last_step: Callable[[], int]) -> Iterator[N
         )
 
 
-def end(reason: str) -> None:
+def end(reason: str) -> NoReturn:
     """Ends the process at once: TensorFlow's own way out would wait for the peers."""
     print(f"atelier: {reason}", file=sys.stderr, flush=True)
     sys.stdout.flush()
@@ -113,18 +121,37 @@ def _named_in(cluster: Cluster, message: str) -> list[str]:
 
 
 def _unreachable(cluster: Cluster) -> list[str]:
-    """Workers on whose port nobody listens."""
+    """Workers whose TensorFlow server is not there, or hangs."""
     return [
         cluster.name(index)
         for index in range(len(cluster.workers))
-        if index != cluster.index and not _listens(cluster.workers[index])
+        if index != cluster.index and not answers(cluster.workers[index], _PROBE)
     ]
 
 
-def _listens(address: str) -> bool:
+def answers(address: str, timeout: float) -> bool:
+    """Whether TensorFlow's server at `address` answers within `timeout` seconds.
+
+    The kernel accepts a connection for a process that hangs; gRPC's greeting takes one
+    that runs.
+    """
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
+
+
+def listens(address: str) -> bool:
+    """Whether anybody has the port of `address`, hung or not."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
             return True
-    except OSError:
+    except ConnectionRefusedError:
         return False
+    except OSError:
+        return (
+            True  # no answer: a host that is slow, or gone, but no process that ended
+        )

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from app.distribution import peers
+from app.distribution import peers, servers
 from app.distribution.cluster import ALONE, Cluster
 from app.distribution.config import DistributionConfig
 from app.errors import UserError
@@ -22,8 +22,10 @@ def make_strategy(
       UserError: the devices or workers that were asked for are not there.
       Interrupted: a worker did not come in time.
     """
-    _require_fit(config, cluster)
+    require_fit(config, cluster)
     _split_cpu(config.logical_cpus)
+    if cluster.servers:
+        return servers.connect(cluster, config.peer_timeout)
     if cluster.workers:
         return peers.connect(cluster, config.peer_timeout)
     gpus = tf.config.list_logical_devices("GPU")
@@ -76,23 +78,35 @@ def synchronize_batch_norm(model: keras.Model) -> None:
             layer.synchronized = True
 
 
-def _require_fit(config: DistributionConfig, cluster: Cluster) -> None:
-    """Checks the strategy against the workers that the environment names.
+def require_fit(config: DistributionConfig, cluster: Cluster) -> None:
+    """Checks the strategy against the tasks that the environment names.
 
     Raises:
-      UserError: it asks for workers that are not there, or leaves some aside.
+      UserError: it asks for tasks that are not there, or leaves some aside.
     """
     if config.strategy == "multi_worker" and not cluster.workers:
         raise UserError(
             "--strategy=multi_worker found one worker: expected TF_CONFIG or srun to"
             " name several; `atelier launch --workers=2 -- train …` starts them here"
         )
+    if config.strategy == "parameter_server" and not cluster.servers:
+        raise UserError(
+            "--strategy=parameter_server found no parameter server: expected TF_CONFIG"
+            " or srun to name them; `atelier launch --workers=2 --parameter_servers=1"
+            " -- train …` starts them here"
+        )
     if not cluster.workers:
         return
-    if config.strategy not in ("auto", "multi_worker"):
+    fitting = "parameter_server" if cluster.servers else "multi_worker"
+    if config.strategy not in ("auto", fitting):
         raise UserError(
             f"--strategy={config.strategy} as one of {len(cluster.workers)} workers"
-            " (TF_CONFIG or srun names them): expected multi_worker, or one process"
+            f" (TF_CONFIG or srun names them): expected {fitting}, or one process"
+        )
+    if cluster.servers and config.sync_batch_norm:
+        raise UserError(
+            "--sync_batch_norm with parameter servers: each step is one worker's, so"
+            " there is nothing to synchronize; drop it"
         )
     if config.logical_cpus > 1:
         raise UserError(
@@ -101,7 +115,7 @@ def _require_fit(config: DistributionConfig, cluster: Cluster) -> None:
         )
     if not cluster.is_local and not config.trusted_network:
         raise UserError(
-            f"the workers {', '.join(cluster.workers)} are reached over a network:"
+            f"the tasks {', '.join(cluster.addresses)} are reached over a network:"
             " TensorFlow's server lets whoever reaches its port run code; give"
             " --trusted_network if that is nobody else"
         )

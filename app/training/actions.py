@@ -32,6 +32,7 @@ class Evaluate:
       batch_size: examples in a step.
       pause: an evaluation is given up for it, and done again on resume.
       listeners: told each line, in order.
+      measured: what else was measured up to a step, for its line.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Evaluate:
         batch_size: int,
         pause: PauseRequest,
         listeners: Sequence[Callable[[Line], None]],
+        measured: Callable[[int], Line] = lambda step: {},
     ) -> None:
         self._boundaries = boundaries
         self._evaluators = evaluators
@@ -56,6 +58,7 @@ class Evaluate:
         self._batch_size = batch_size
         self._pause = pause
         self._listeners = listeners
+        self._measured = measured
 
     def next_after(self, step: int) -> int:
         """The next step at which an evaluation is due."""
@@ -97,6 +100,7 @@ class Evaluate:
             "examples_per_second": round(speed.examples_per_second, 1),
             "input_wait": round(speed.input_wait, 4),
             **memory.peaks(),
+            **self._measured(progress.step),
         }
 
     def _evaluate(self, state: TrainState) -> Line:

@@ -52,6 +52,7 @@ class Evaluator:
       examples: how many examples the split has.
       batch_size: of the batches.
       cluster: the workers, of which this process is one.
+      source: a model of the same kind, whose weights `model` takes over each time.
     """
 
     def __init__(
@@ -65,9 +66,11 @@ class Evaluator:
         examples: int,
         batch_size: int,
         cluster: Cluster = ALONE,
+        source: keras.Model | None = None,
     ) -> None:
         self._strategy = strategy
         self._model = model
+        self._source = source
         self._loss = loss
         self._metrics = metrics
         self._examples = examples
@@ -84,6 +87,10 @@ class Evaluator:
           EvaluationAbandoned: `paused` became true.
           RuntimeError: an example was counted twice or left out.
         """
+        if self._source is not None:
+            pairs = zip(self._model.weights, self._source.weights, strict=True)
+            for mine, theirs in pairs:
+                mine.assign(theirs.numpy())
         iterator = iter(self._batches)
         sums = tf.zeros(len(self._metrics.names), tf.float64)
         for first in range(0, self._batch_count, _CHUNK):

@@ -5,6 +5,8 @@ It trains along, restores what the chief restores, and leaves writing to it.
 
 from typing import Any
 
+import numpy as np
+
 from app.training.checkpoints import Snapshot
 from app.training.loop import Speed
 from app.training.state import TrainState
@@ -28,6 +30,9 @@ class SilentJournal:
 
     def norms(self, step: int, values: dict[str, float]) -> None:
         """The chief logs them."""
+
+    def staleness(self, step: int, counts: np.ndarray) -> None:
+        """The chief logs it."""
 
     def segment(self, state: TrainState, loss: float, speed: Speed) -> None:
         """The chief shows it."""

@@ -91,6 +91,16 @@ class Journal:
         """Logs the norms of weights and gradients by layer."""
         self._board.scalars(step, values)
 
+    def staleness(self, step: int, counts: np.ndarray) -> None:
+        """Logs how many updates were applied between steps' reads and writes.
+
+        Args:
+          step: up to which it was measured.
+          counts: steps by their staleness.
+        """
+        values = np.repeat(np.arange(len(counts)), counts.astype(np.int64))
+        self._board.histograms(step, {"staleness": values})
+
     def segment(self, state: TrainState, loss: float, speed: Speed) -> None:
         """Shows where the training is."""
         self._display.update(

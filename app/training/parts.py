@@ -12,7 +12,7 @@ from app.config import TrainConfig
 from app.distribution import strategies
 from app.distribution.agreement import Agreement
 from app.distribution.cluster import ALONE, Cluster
-from app.training import assembly, precision, recomputation, validation
+from app.training import assembly, asynchronous, precision, recomputation, validation
 from app.training.boundaries import step_of_epoch
 from app.training.results import better_by
 from app.training.step import Trainer
@@ -35,6 +35,9 @@ class Parts:
 
     Attributes:
       config: the flags, with what `auto` was settled to.
+      cluster: those who run the loop; a chief of parameter servers does so alone.
+      workers: to which a chief deals steps; 0 where there are no parameter servers.
+      copy: the network once more, held here, where `network` is on parameter servers.
       notes: what the user should know of how it was put together.
     """
 
@@ -48,6 +51,8 @@ class Parts:
     feed: Feed
     last_step: int
     validation: dict[str, ValidationSet]
+    workers: int = 0
+    copy: assembly.Network | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -62,6 +67,8 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     Raises:
       UserError: flags or data are not fit.
     """
+    if cluster.servers:
+        asynchronous.require_flags_fit(config)
     assembly.set_threads(config)
     strategy = strategies.make_strategy(config.distribution, cluster)
     assembly.set_numerics(precision.with_precision(config, precision.FLOAT32))
@@ -71,7 +78,8 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     description = validation.describe_sets(description, sets)
 
     def assemble(config: TrainConfig) -> Parts:
-        return _assemble(config, strategy, cluster, dataset, description, sets)
+        parts = _assemble(config, strategy, cluster, dataset, description, sets)
+        return _with_copy(parts, cluster) if cluster.servers else parts
 
     if config.training.precision != precision.AUTO:
         return assemble(config)
@@ -129,21 +137,37 @@ def _assemble(
     )
 
 
+def _with_copy(parts: Parts, cluster: Cluster) -> Parts:
+    """The parts of a chief of parameter servers, which evaluates a copy of its own.
+
+    Raises:
+      UserError: the workers cannot read the data.
+    """
+    asynchronous.require_readable(parts.config, parts.dataset, parts.feed)
+    copy = assembly.build_network(parts.config, parts.description)
+    return dataclasses.replace(
+        parts, cluster=ALONE, workers=len(cluster.workers), copy=copy
+    )
+
+
 def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
     """What runs the training steps of these parts."""
-    return Trainer(
-        strategy=parts.strategy,
-        model=parts.network.model,
-        optimizer=parts.optimizer,
-        loss=parts.network.loss,
-        metrics=parts.network.metrics,
-        feed=parts.feed,
-        batch_size=config.data.batch_size,
-        seed=config.training.seed,
-        clip_norm=config.optimizer.clip_norm,
-        accumulate=config.distribution.accumulate,
-        cluster=parts.cluster,
-    )
+    given: dict[str, Any] = {
+        "strategy": parts.strategy,
+        "model": parts.network.model,
+        "optimizer": parts.optimizer,
+        "loss": parts.network.loss,
+        "metrics": parts.network.metrics,
+        "feed": parts.feed,
+        "batch_size": config.data.batch_size,
+        "seed": config.training.seed,
+        "clip_norm": config.optimizer.clip_norm,
+        "accumulate": config.distribution.accumulate,
+        "cluster": parts.cluster,
+    }
+    if parts.workers:
+        return asynchronous.AsynchronousTrainer(workers=parts.workers, **given)
+    return Trainer(**given)
 
 
 def _what_speed_depends_on(

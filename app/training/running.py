@@ -10,11 +10,12 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from app import durable
 from app.config import TrainConfig
-from app.distribution import peers
+from app.distribution import peers, servers, strategies
 from app.distribution.agreement import Agreement
 from app.distribution.cluster import Cluster, from_environment
 from app.errors import EXIT_DONE, Interrupted, TrainingFailed, UserError
@@ -22,6 +23,7 @@ from app.experiment import RunFolder, Start, decide_start
 from app.reporting import summary
 from app.training import assembly, checkpoints, nonfinite, precision, validation
 from app.training.actions import Checkpoint, Evaluate, LogNorms
+from app.training.asynchronous import AsynchronousTrainer
 from app.training.boundaries import Boundaries, step_of_epoch
 from app.training.config import Interval
 from app.training.following import SilentJournal, SilentWriter
@@ -47,8 +49,12 @@ def train(config: TrainConfig) -> int:
       TrainingFailed: a value was not finite, or a record could not be read.
     """
     assert config.run.run_dir is not None  # RunConfig refuses a missing one
-    cluster = from_environment(os.environ)
     folder = RunFolder(pathlib.Path(config.run.run_dir))
+    cluster = _cluster(config)
+    if cluster.servers and not cluster.is_chief:
+        strategies.require_fit(config.distribution, cluster)
+        assembly.set_threads(config)
+        servers.serve(cluster, config.distribution.peer_timeout, folder.is_finished)
     folder.require_writable()
     with contextlib.ExitStack() as held:
         changed: dict[str, list[Any]] = {}
@@ -63,13 +69,31 @@ def train(config: TrainConfig) -> int:
                 return EXIT_DONE
         is_new = not folder.flags.exists()
         run: Run | None = None
-        with peers.failures_named(cluster, lambda: run.step if run else 0):
+        with _failures_named(config, cluster, lambda: run.step if run else 0):
             parts = build_parts(config, cluster)
             if is_new:
                 _hold(held, folder, cluster)
             run = Run(folder, parts)
             run.go(changed)
     return EXIT_DONE
+
+
+def _cluster(config: TrainConfig) -> Cluster:
+    """The tasks that the environment names."""
+    wanted = config.distribution
+    asynchronous = wanted.strategy == "parameter_server"
+    return from_environment(
+        os.environ, wanted.parameter_servers if asynchronous else 0
+    )
+
+
+def _failures_named(
+    config: TrainConfig, cluster: Cluster, last_step: Callable[[], int]
+) -> contextlib.AbstractContextManager[None]:
+    """Within it a task that fails ends the process with status 75, by name."""
+    if not cluster.servers:
+        return peers.failures_named(cluster, last_step)
+    return servers.Watch(cluster, config.distribution.peer_timeout, last_step).running()
 
 
 def _hold(held: contextlib.ExitStack, folder: RunFolder, cluster: Cluster) -> None:
@@ -237,7 +261,7 @@ class Run:
         self, journal: Journal | SilentJournal, checkpoint: Checkpoint
     ) -> tuple[Action, ...]:
         """What is done at boundaries, in this order."""
-        actions: list[Action] = [self._evaluate(journal.evaluated)]
+        actions: list[Action] = [self._evaluate(journal)]
         if self._config.training.log_norms:
             every = str(self._config.training.evaluate_every)
             actions.append(
@@ -249,7 +273,7 @@ class Run:
             )
         return (*actions, checkpoint)
 
-    def _evaluate(self, listener: Callable[[dict[str, float]], None]) -> Evaluate:
+    def _evaluate(self, journal: Journal | SilentJournal) -> Evaluate:
         parts, training = self._parts, self._config.training
         return Evaluate(
             boundaries=self._boundaries(str(training.evaluate_every)),
@@ -259,6 +283,7 @@ class Run:
                 parts.network,
                 self._config.data.batch_size,
                 parts.cluster,
+                parts.copy,
             ),
             metrics=parts.network.metrics,
             better=better_by(training.monitor, parts.network, [*parts.validation]),
@@ -266,8 +291,20 @@ class Run:
             examples_per_epoch=parts.order.epoch_size,
             batch_size=self._config.data.batch_size,
             pause=self._pause,
-            listeners=(listener,),
+            listeners=(journal.evaluated,),
+            measured=lambda step: self._staleness(journal, step),
         )
+
+    def _staleness(
+        self, journal: Journal | SilentJournal, step: int
+    ) -> dict[str, float]:
+        """What metrics.jsonl says of it, where steps are asynchronous."""
+        if not isinstance(self._trainer, AsynchronousTrainer):
+            return {}
+        counts = self._trainer.take_staleness()
+        journal.staleness(step, counts)
+        mean = float(counts @ np.arange(len(counts)) / max(1.0, counts.sum()))
+        return {"staleness": round(mean, 4)}
 
     def _boundaries(self, interval: str) -> Boundaries:
         return Boundaries(

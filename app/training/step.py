@@ -4,6 +4,7 @@ A segment goes from boundary to boundary without returning to Python. The step i
 written for one replica; the strategy runs it on each and adds up what they return.
 """
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -222,7 +223,7 @@ class Trainer:
                 [tf.constant(1), *total, loss, sums],
                 parallel_iterations=1,
             )
-        finite = self._apply(total, trained, loss)
+        finite = self._apply(total, trained, loss, step)
         return loss, tf.cast(finite, tf.int32), sums
 
     def _slice_gradients(
@@ -247,7 +248,7 @@ class Trainer:
                 batch,
             )
         batch = batch.as_floats()
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, self._forward_pass():
             with randomness.keyed_draws(self._seed, step, index):
                 predictions = self._model(batch.inputs, training=True)
             losses = self._loss(batch.labels, predictions)
@@ -267,7 +268,11 @@ class Trainer:
         return loss
 
     def _apply(
-        self, gradients: list[tf.Tensor], variables: list[Any], loss: tf.Tensor
+        self,
+        gradients: list[tf.Tensor],
+        variables: list[Any],
+        loss: tf.Tensor,
+        step: tf.Tensor,
     ) -> tf.Tensor:
         """Adds the replicas' gradients up and applies them if they are finite.
 
@@ -287,8 +292,19 @@ class Trainer:
             tf.where(finite, g if factor is None else g * factor, tf.zeros_like(g))
             for g in reduced
         ]
-        self._optimizer.apply(safe, variables)
+        self._update(safe, variables, step)
         return finite
+
+    def _forward_pass(self) -> contextlib.AbstractContextManager[None]:
+        """Entered for every forward pass of a training step."""
+        return contextlib.nullcontext()
+
+    def _update(
+        self, gradients: list[tf.Tensor], variables: list[Any], step: tf.Tensor
+    ) -> None:
+        """Applies gradients; the optimizer counts the steps itself."""
+        del step
+        self._optimizer.apply(gradients, variables)
 
     def _add_up(
         self, gradients: list[tf.Tensor], loss: tf.Tensor

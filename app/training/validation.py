@@ -74,18 +74,33 @@ def make_evaluators(
     network: assembly.Network,
     batch_size: int,
     cluster: Cluster,
+    copy: assembly.Network | None = None,
 ) -> dict[str, Evaluator]:
-    """What evaluates each of the sets, by their prefix."""
+    """What evaluates each of the sets, by their prefix.
+
+    Args:
+      sets: by their prefix.
+      strategy: the devices that `network` is on.
+      network: what is evaluated.
+      batch_size: of the evaluation.
+      cluster: the workers, of which this process is one.
+      copy: the network once more, on this process's own device: evaluated in place of
+        `network`, with its weights.
+    """
+    given: dict[str, Any] = {
+        "strategy": strategy if copy is None else tf.distribute.get_strategy(),
+        "model": (copy or network).model,
+        "loss": network.evaluation_loss,
+        "metrics": network.metrics,
+        "batch_size": batch_size,
+        "cluster": cluster,
+        "source": None if copy is None else network.model,
+    }
     return {
         prefix: Evaluator(
-            strategy=strategy,
-            model=network.model,
-            loss=network.evaluation_loss,
-            metrics=network.metrics,
             batches=one.dataset.evaluation(one.split, batch_size),
             examples=one.examples,
-            batch_size=batch_size,
-            cluster=cluster,
+            **given,
         )
         for prefix, one in sets.items()
     }

@@ -42,15 +42,23 @@ class FromEnvironmentTest(parameterized.TestCase):
         self.assertEqual(found.workers[0], "[::1]:1")
         self.assertTrue(found.is_local)
 
-    def test_tf_config_is_read_as_it_is_written(self) -> None:
-        given = Cluster(("127.0.0.1:1", "127.0.0.1:2"), 1)
+    @parameterized.parameters(
+        Cluster(("127.0.0.1:1", "127.0.0.1:2"), 1),
+        Cluster(("127.0.0.1:1",), 0, ("127.0.0.1:2", "[::1]:3"), "localhost:4", "ps"),
+        Cluster(("127.0.0.1:1",), 0, ("127.0.0.1:2",), "127.0.0.1:3", "chief"),
+    )
+    def test_tf_config_is_read_as_it_is_written(self, given) -> None:
+        self.assertTrue(given.is_local)
+        self.assertEqual(given.is_chief, given.job == "chief")
         self.assertEqual(from_environment({"TF_CONFIG": given.to_tf_config()}), given)
 
     @parameterized.parameters(
         ("nonsense", "expected JSON"),
         ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {}}', "expected JSON"),
         (tf_config(TWO, "worker", 2)["TF_CONFIG"], "expected 0 to 1"),
-        (tf_config(TWO | {"ps": ["c:3"]}, "worker", 0)["TF_CONFIG"], "'ps'"),
+        (tf_config(TWO | {"evaluator": ["c:3"]}, "worker", 0)["TF_CONFIG"], "'eval"),
+        (tf_config(TWO, "ps", 0)["TF_CONFIG"], "'ps'"),
+        (tf_config(TWO | {"ps": ["c:3"]}, "worker", 0)["TF_CONFIG"], "one chief"),
     )
     def test_what_cannot_be_understood(self, text, named) -> None:
         with self.assertRaisesRegex(UserError, named):
@@ -71,7 +79,13 @@ class FromEnvironmentTest(parameterized.TestCase):
         }
         with unittest.mock.patch.dict("os.environ", {"PATH": str(scontrol.parent)}):
             found = from_environment(environment)
+            served = from_environment(environment, parameter_servers=1)
+            with self.assertRaisesRegex(UserError, "expected 4 or more"):
+                from_environment(environment, parameter_servers=2)
         self.assertEqual(found, Cluster(("n1:20448", "n1:20449", "n2:20448"), 2))
+        self.assertEqual(served.jobs["ps"], ["n1:20449"])
+        self.assertEqual((served.job, served.index), ("worker", 0))
+        self.assertEqual(served.name(0), "worker 0 (n2:20448)")
 
     def test_slurm_without_its_client_is_named(self) -> None:
         environment = {

@@ -11,9 +11,11 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 from absl.testing import parameterized
 
+from app.distribution import launcher
 from app.distribution.launcher import Launcher
 from app.main import main
 
@@ -22,8 +24,9 @@ PREAMBLE = """
 import json, os, pathlib, signal, sys, time
 config = json.loads(os.environ["TF_CONFIG"])
 index, root = config["task"]["index"], pathlib.Path(sys.argv[1])
-(root / f"worker{index}-{os.getpid()}").touch()
-start = len(list(root.glob(f"worker{index}-*")))
+job = config["task"]["type"]
+(root / f"{job}{index}-{os.getpid()}").touch()
+start = len(list(root.glob(f"{job}{index}-*")))
 """
 
 
@@ -33,11 +36,17 @@ class LauncherTest(parameterized.TestCase):
         self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def launch(
-        self, program: str, *, workers: int = 2, restarts: int = 1, patience: float = 20
+        self,
+        program: str,
+        *,
+        workers: int = 2,
+        servers: int = 0,
+        restarts: int = 1,
+        patience: float = 20,
     ) -> tuple[int, str]:
         command = [sys.executable, "-c", PREAMBLE + program, str(self.root)]
         with contextlib.redirect_stdout(io.StringIO()) as text:
-            status = Launcher(workers, restarts, command, patience).run()
+            status = Launcher(workers, restarts, command, patience, servers).run()
         self.assertEqual(self.alive(), [])
         return status, text.getvalue()
 
@@ -105,15 +114,53 @@ class LauncherTest(parameterized.TestCase):
         )
         command = [sys.executable, "-c", PREAMBLE + program, str(self.root)]
         code = f"from app.distribution.launcher import Launcher\nimport sys\nsys.exit(Launcher(2, 1, {command!r}, 20).run())"  # noqa: E501
-        launcher = subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.DEVNULL
         )
         self.wait_for(lambda: len(list(self.root.glob("ready-*"))) == 2)
         self.assertLen(set(self.alive()), 2)
-        os.kill(launcher.pid, number)
-        status = launcher.wait(60)
+        os.kill(started.pid, number)
+        status = started.wait(60)
         self.assertEqual(status, -9 if number == signal.SIGKILL else 75)
         self.wait_for(lambda: not self.alive())
+
+    def starts(self, task: str) -> int:
+        return len(list(self.root.glob(f"{task}-*")))
+
+    def test_a_worker_of_parameter_servers_is_started_again_alone(self) -> None:
+        program = (
+            "job == 'worker' and index == start == 1 and os.kill(os.getpid(), 9)\n"
+            "while job == 'chief' and len(list(root.glob('worker1-*'))) < 2:\n"
+            "    time.sleep(0.01)\n"
+            "job == 'chief' or time.sleep(300)"
+        )
+        with mock.patch.object(launcher, "_FAREWELL", 0.2):
+            status, text = self.launch(program, servers=1)
+        self.assertEqual(status, 0)
+        self.assertIn("worker 1 died of SIGKILL: starting it again (0 restart", text)
+        self.assertEqual(self.starts("worker1"), 2)
+        for task in ("chief0", "ps0", "worker0"):
+            self.assertEqual(self.starts(task), 1)
+
+    def test_all_start_again_without_a_parameter_server(self) -> None:
+        program = (
+            "job == 'ps' and start == index + 1 == 1 and os.kill(os.getpid(), 9)\n"
+            "sys.exit(75 if start == 1 else 0)"
+        )
+        status, text = self.launch(program, servers=1)
+        self.assertEqual(status, 0)
+        self.assertIn("ps 0 died of SIGKILL: starting all again", text)
+        self.assertEqual(self.starts("chief0"), 2)
+
+    def test_without_restarts_the_others_go_on_without_a_lost_worker(self) -> None:
+        program = (
+            "job == 'worker' and index == 1 and os.kill(os.getpid(), 9)\n"
+            "time.sleep(2 if job == 'chief' else 300)"
+        )
+        with mock.patch.object(launcher, "_FAREWELL", 0.2):
+            status, _ = self.launch(program, servers=1, restarts=0, patience=0.5)
+        self.assertEqual(status, 0)
+        self.assertEqual(self.starts("worker1"), 1)
 
     def wait_for(self, condition) -> None:
         deadline = time.monotonic() + 60
@@ -128,6 +175,7 @@ class CommandTest(parameterized.TestCase):
         (("--workers=2", "--", "evaluate"), "received evaluate after --"),
         (("--workers=0", "--", "train"), "--workers=0"),
         (("--restarts=-1", "--", "train"), "--restarts=-1"),
+        (("--parameter_servers=-1", "--", "train"), "--parameter_servers=-1"),
     )
     def test_a_mistake_is_one_line(self, arguments, named) -> None:
         with contextlib.redirect_stderr(io.StringIO()) as text:

@@ -101,6 +101,7 @@ class ChecksTest(tf.test.TestCase, parameterized.TestCase):
         {"logical_cpus": 0},
         {"accumulate": 0},
         {"peer_timeout": 0.0},
+        {"parameter_servers": 0},
         {"strategy": "one_device", "logical_cpus": 2},
         {"sync_batch_norm": True, "accumulate": 2},
     )

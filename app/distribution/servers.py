@@ -1,0 +1,200 @@
+"""Parameter servers: the tasks that serve, and the chief that deals steps to them.
+
+A worker or parameter server runs TensorFlow's server and nothing else, until the chief
+has gone (`serve`). The chief connects to all of them (`connect`), and watches that each
+still answers (`Watch`): TensorFlow itself would wait for one that hangs without end.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import tensorflow as tf
+
+from app.distribution import peers
+from app.distribution.cluster import Cluster
+from app.errors import EXIT_DONE, EXIT_INTERRUPTED, Interrupted
+
+_LOOK = 1.0
+# Variables are cut into parts of this many bytes or more, one for each server at most.
+_LEAST_PART = 256 << 10
+
+
+def connect(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
+    """The chief: waits for all tasks; returns the strategy over them.
+
+    Raises:
+      Interrupted: not all answer within `timeout` seconds; says which do not.
+    """
+    _await_tasks(cluster, timeout)
+    # TensorFlow would otherwise wait for a lost task rather than report it.
+    os.environ["GRPC_FAIL_FAST"] = "use_caller"
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster.jobs),
+        task_type="chief",
+        task_id=0,
+        rpc_layer="grpc",
+    )
+    count = len(cluster.servers)
+    partitioner = tf.distribute.experimental.partitioners.MinSizePartitioner(
+        min_shard_bytes=_LEAST_PART, max_shards=count
+    )
+    with peers.bounded(timeout):
+        return tf.distribute.ParameterServerStrategy(
+            resolver, variable_partitioner=partitioner if count > 1 else None
+        )
+
+
+def serve(
+    cluster: Cluster, timeout: float, is_finished: Callable[[], bool]
+) -> NoReturn:
+    """A worker or parameter server: serves until the chief has gone; ends the process.
+
+    Signals are the chief's to answer: it needs all tasks to save what they hold. The
+    exit status is 0 if the run is finished then, else 75.
+
+    Args:
+      cluster: this task among the others.
+      timeout: seconds in which the chief has to come, and to answer.
+      is_finished: whether the run is, once the chief has gone.
+    """
+    threads = max(os.cpu_count() or 1, len(cluster.workers) + 1)
+    # Held, though not used: without a reference the server would stop.
+    server = tf.distribute.Server(
+        tf.train.ClusterSpec(cluster.jobs),
+        job_name=cluster.job,
+        task_index=cluster.index,
+        protocol="grpc",
+        # A function waits for another within these; with too few they wait for ever.
+        config=tf.compat.v1.ConfigProto(inter_op_parallelism_threads=threads),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    print(f"{cluster.name(cluster.index, cluster.job)} serves", flush=True)
+    _follow_chief(cluster, timeout)
+    del server
+    # The server has no end of its own.
+    os._exit(EXIT_DONE if is_finished() else EXIT_INTERRUPTED)
+
+
+def _follow_chief(cluster: Cluster, timeout: float) -> None:
+    """Returns when the chief, which was there, has gone.
+
+    If it does not come, or hangs, the process ends with status 75, saying so.
+    """
+    came, answered = False, time.monotonic()
+    while time.monotonic() - answered < timeout:
+        if came and not peers.listens(cluster.chief):
+            return
+        if peers.answers(cluster.chief, _LOOK):
+            came, answered = True, time.monotonic()
+        time.sleep(_LOOK)
+    what = "hangs" if came else "did not come"
+    peers.end(f"{cluster.name(0, 'chief')} {what}: no answer within {timeout:g} s")
+
+
+def _await_tasks(cluster: Cluster, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    waiting = _served(cluster)
+    while waiting and time.monotonic() < deadline:
+        waiting = [task for task in waiting if not peers.answers(task[1], _LOOK)]
+    if waiting:
+        names = " and ".join(name for name, _ in waiting)
+        raise Interrupted(
+            f"{names} did not come within {timeout:g} s; no step was done: the same"
+            " command on all tasks goes on from the last checkpoint"
+        )
+
+
+def _served(cluster: Cluster) -> list[tuple[str, str]]:
+    """Name and address of every parameter server and worker."""
+    return [
+        (cluster.name(index, job), address)
+        for job in ("ps", "worker")
+        for index, address in enumerate(cluster.jobs[job])
+    ]
+
+
+class Watch:
+    """Ends the chief, by name, when a task hangs or one it cannot do without is gone.
+
+    A worker that died is not missed as long as another is there: TensorFlow gives its
+    steps to the others, and more to it once it is back.
+
+    Args:
+      cluster: of the chief.
+      timeout: seconds without an answer.
+      last_step: the last step that was done.
+    """
+
+    def __init__(
+        self, cluster: Cluster, timeout: float, last_step: Callable[[], int]
+    ) -> None:
+        self._cluster = cluster
+        self._timeout = timeout
+        self._last_step = last_step
+        self._answered: dict[str, float] = {}
+        self._gone: set[str] = set()
+        self._stopped = threading.Event()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Within it the tasks are watched."""
+        now = time.monotonic()
+        self._answered = {name: now for name, _ in _served(self._cluster)}
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        try:
+            yield
+        except peers.PEER_ERRORS as error:
+            self._end(self._named(error), "died")
+        finally:
+            self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_LOOK):
+            for name, address in _served(self._cluster):
+                self._look(name, address)
+            if not self._stopped.is_set():
+                self._judge()
+
+    def _look(self, name: str, address: str) -> None:
+        if peers.answers(address, _LOOK):
+            self._answered[name] = time.monotonic()
+            if name in self._gone:
+                self._gone.remove(name)
+                self._say(f"{name} is back")
+        elif name not in self._gone and not peers.listens(address):
+            self._gone.add(name)
+            self._say(f"{name} is gone since step {self._last_step()}")
+
+    def _judge(self) -> None:
+        now = time.monotonic()
+        silent = {n for n, at in self._answered.items() if now - at > self._timeout}
+        workers = {self._cluster.name(i) for i in range(len(self._cluster.workers))}
+        bearable = self._gone & workers if workers - self._gone else set()
+        if lost := sorted(silent - bearable):
+            self._end(" and ".join(lost), "died or hangs")
+
+    def _named(self, error: tf.errors.OpError) -> str:
+        """Who is gone: looked for a while, as the error may come before the port."""
+        names = dict(_served(self._cluster))
+        for _ in range(3):
+            lost = [name for name in names if not peers.answers(names[name], _LOOK)]
+            if lost:
+                return " and ".join(lost)
+        return f"a task (TensorFlow says: {error.message})"
+
+    def _end(self, who: str, what: str) -> None:
+        peers.end(
+            f"{who} {what}; the last step that was ended is {self._last_step()}; the"
+            " same command on all tasks goes on from the last checkpoint"
+        )
+
+    def _say(self, text: str) -> None:
+        print(f"atelier: {text}", file=sys.stderr, flush=True)

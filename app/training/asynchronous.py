@@ -1,0 +1,304 @@
+"""Training by parameter servers: steps are dealt to workers that wait for nobody.
+
+Each step is one global batch, worked through by one worker with the weights as they are
+when it reads them. The one loop deals the steps of a segment and waits for all of them
+at its end, so that what is evaluated and saved there is a state at rest.
+
+Keras adds to its counters by a read and a write, between which another worker's write
+is lost. So here whatever is counted is a plain tf.Variable, to which a parameter server
+adds in one operation; the optimizer is told its step; and moving averages are changed
+by what a step adds to them.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from app.config import TrainConfig
+from app.errors import UserError
+from app.training import randomness
+from app.training.step import StepResult, Trainer
+from models.metrics import Metrics
+from pipelines.dataset import Dataset
+from pipelines.feed import Feed
+
+# Chunks of steps that a segment is dealt in: many, as the last one is waited for.
+_CHUNKS_PER_WORKER = 4
+_LARGEST_CHUNK = 64
+# Staleness is counted one by one up to this many updates.
+_STALENESS = 32
+# Columns of a chunk's row in the ledger, before staleness and metrics.
+_DONE, _WAITED, _STALE, _BEFORE = 0, 1, 2, 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Consecutive steps that one worker does: `first` to `last - 1`."""
+
+    slot: int
+    first: int
+    last: int
+
+
+def divide(first: int, last: int, workers: int) -> list[Chunk]:
+    """The steps `first` to `last - 1` in chunks of nearly equal size."""
+    count = min(last - first, _CHUNKS_PER_WORKER * workers)
+    count = max(count, -(-(last - first) // _LARGEST_CHUNK))
+    edges = [first + (last - first) * i // count for i in range(count + 1)]
+    return [Chunk(i, edges[i], edges[i + 1]) for i in range(count)]
+
+
+def require_flags_fit(config: TrainConfig) -> None:
+    """Checks that no flag asks for a state that workers would overwrite.
+
+    Raises:
+      UserError: one does.
+    """
+    unfit = {
+        "--eager": config.training.eager,
+        "--ema": config.optimizer.ema is not None,
+        "--optimizer=nadam": config.optimizer.optimizer == "nadam",
+        "--precision=mixed_float16": config.training.precision == "mixed_float16",
+        "--precision=auto": config.training.precision == "auto",
+        "--recompute": config.distribution.recompute,
+    }
+    for name, given in unfit.items():
+        if given:
+            raise UserError(
+                f"{name} with parameter servers, whose workers change one state at the"
+                " same time: expected a run without it; drop it, or train synchronously"
+            )
+
+
+def require_readable(config: TrainConfig, dataset: Dataset, feed: Feed) -> None:
+    """Checks that workers can read the data, or hold it.
+
+    Raises:
+      UserError: they cannot.
+    """
+    if not feed.resident and not dataset.source.native:
+        raise UserError(
+            f"--dataset={config.data.dataset} is read by Python, which cannot run on"
+            " the workers of parameter servers: expected a folder of image files that"
+            " they see too, or data that fits in their memory: --cache=memory, after"
+            " `atelier pack --decode --image_size=…` if it is too large as it is"
+        )
+
+
+class AsynchronousTrainer(Trainer):
+    """Deals steps to the workers of a ParameterServerStrategy, and keeps the books.
+
+    A worker adds each step to its chunk's row of a ledger on a parameter server, after
+    the step's update and in one operation. A chunk that is dealt again, as its worker
+    was lost, goes on after the steps in its row, so each is counted once.
+
+    Args:
+      strategy: a ParameterServerStrategy.
+      workers: how many there are.
+      metrics: what is summed up over the examples.
+      parts: as of `Trainer`.
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: tf.distribute.Strategy,
+        workers: int,
+        metrics: Metrics,
+        **parts: Any,
+    ) -> None:
+        super().__init__(strategy=strategy, metrics=metrics, **parts)
+        self._workers = workers
+        # It warns of what is not scheduled, tracing included, which is no mistake here.
+        strategy._allow_run_without_coordinator = True
+        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+        rows = _CHUNKS_PER_WORKER * workers
+        columns = _BEFORE + _STALENESS + len(metrics.names)
+        with strategy.scope():
+            self._ledger = tf.Variable(
+                tf.zeros([rows, columns], tf.float64), trainable=False, name="ledger"
+            )
+            self._updates = tf.Variable(
+                0, dtype=tf.int64, trainable=False, name="updates"
+            )
+        self._segment = tf.function(self._chunk_loop)
+        self._staleness = np.zeros(_STALENESS)
+
+    def start_at(self, step: int) -> None:
+        """The next segment starts at `step`, and so does the count of updates.
+
+        Raises:
+          UserError: the compiled step draws from a state that cannot be saved.
+        """
+        self._updates.assign(step)
+        self._optimizer.iterations.assign(step)
+        randomness.refuse_stateful_draws(self._compiled().graph)
+
+    def run(self, first: int, last: int, sums: np.ndarray) -> StepResult:
+        """Trains the steps `first` to `last - 1`, each by a worker; see `Trainer.run`.
+
+        Raises:
+          RuntimeError: a step was counted twice, or not at all.
+          tf.errors.OpError: a parameter server is gone.
+        """
+        total = np.zeros(self._ledger.shape[1])
+        losses: list[tuple[float, bool, int]] = []
+        chunks = divide(first, last, self._workers)
+        rows = self._ledger.shape[0]
+        for start in range(0, len(chunks), rows):
+            dealt = [
+                dataclasses.replace(chunk, slot=slot)
+                for slot, chunk in enumerate(chunks[start : start + rows])
+            ]
+            found, ends = self._deal(dealt)
+            total += found
+            losses += ends
+        wrong = [step for _, finite, step in losses if not finite]
+        done = int(total[_DONE])
+        if not wrong and done != last - first:
+            raise RuntimeError(f"{done} steps were done of {last - first} scheduled")
+        self._settle_updates(first + done)
+        self._staleness += total[_BEFORE : _BEFORE + _STALENESS]
+        loss = losses[-1][0]
+        if wrong:
+            loss = next(end[0] for end in losses if end[2] == min(wrong))
+        return StepResult(
+            step=min(wrong, default=last),
+            loss=loss,
+            finite=not wrong,
+            input_wait=float(total[_WAITED]) / self._workers,
+            sums=sums + total[_BEFORE + _STALENESS :],
+        )
+
+    def take_staleness(self) -> np.ndarray:
+        """Steps since the last call by their staleness, 0 to 31 and more: float64 [32].
+
+        The staleness of a step is the number of updates that other workers applied
+        between its reading of the weights and its own update.
+        """
+        taken, self._staleness = self._staleness, np.zeros(_STALENESS)
+        return taken
+
+    def _deal(
+        self, chunks: Sequence[Chunk]
+    ) -> tuple[np.ndarray, list[tuple[float, bool, int]]]:
+        """Has the chunks done; the ledger's sums, and where each chunk ended."""
+        self._ledger.assign(tf.zeros_like(self._ledger))
+        results = [
+            self._coordinator.schedule(
+                self._segment,
+                args=tuple(
+                    tf.constant(value, tf.int64)
+                    for value in (chunk.slot, chunk.first, chunk.last)
+                ),
+            )
+            for chunk in chunks
+        ]
+        self._coordinator.join()
+        ledger = self._ledger.numpy()
+        ends = []
+        for result in results:
+            loss, finite, step = result.fetch()
+            ends.append((float(loss), bool(finite), int(step)))
+        return ledger.sum(axis=0), ends
+
+    def _settle_updates(self, step: int) -> None:
+        """Compares the updates that were applied with the steps that were done.
+
+        They differ by the steps that a lost worker had applied and not yet counted.
+        """
+        applied = int(self._updates.numpy())
+        if applied != step:
+            print(
+                f"{applied - step} updates of a worker that was lost were applied a"
+                f" second time; {step} steps are counted",
+                flush=True,
+            )
+            self._updates.assign(step)
+        self._optimizer.iterations.assign(step)
+
+    def _compiled(self) -> Any:
+        number = tf.TensorSpec([], tf.int64)
+        return self._segment.get_concrete_function(number, number, number)
+
+    def _chunk_loop(
+        self, slot: tf.Tensor, first: tf.Tensor, last: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Runs on a worker; the last loss, whether all were finite, and the step."""
+        done = tf.gather(self._ledger, slot)[_DONE]
+        step = first + tf.cast(done, tf.int64)
+        iterator = self._stream(step, last)
+        finite = tf.constant(True)
+        loss = tf.constant(0.0, tf.float32)
+        while step < last and finite:
+            batch, waited = self._next_batch(iterator)
+            loss, finite = self._strategy.run(
+                self._counted_step, args=(slot, step, batch, waited)
+            )
+            if finite:
+                step += 1
+        return loss, finite, step
+
+    def _stream(self, step: tf.Tensor, last: tf.Tensor) -> Any:
+        """Batches of a chunk's steps, read on the worker; None where data is held."""
+        if self._feed.resident:
+            return None
+        return iter(self._feed.batches(step).take(last - step))
+
+    @tf.autograph.experimental.do_not_convert
+    def _counted_step(
+        self, slot: tf.Tensor, step: tf.Tensor, batch: Any, waited: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step and, after its update, its line in the books."""
+        graph = tf.compat.v1.get_default_graph()
+        seen = self._updates.read_value()
+        before = len(graph.get_operations())
+        with tf.control_dependencies([seen]):
+            loss, finite, sums = self._replica_step(step, batch)
+        effects = [
+            operation
+            for operation in graph.get_operations()[before:]
+            if operation.op_def is not None and operation.op_def.is_stateful
+        ]
+        with tf.control_dependencies(effects):
+            counted = tf.cast(finite, tf.int64)
+            stale = self._updates.assign_add(counted, read_value=True) - counted - seen
+        bucket = tf.one_hot(tf.minimum(stale, _STALENESS - 1), _STALENESS)
+        numbers = [tf.ones([], tf.float64), waited, tf.cast(stale, tf.float64)]
+        row = tf.concat([tf.stack(numbers), tf.cast(bucket, tf.float64), sums], axis=0)
+        kept = tf.where(finite > 0, row, tf.zeros_like(row))
+        self._ledger.scatter_nd_add([[slot]], [kept])
+        return loss, finite > 0
+
+    @contextlib.contextmanager
+    def _forward_pass(self) -> Iterator[None]:
+        """Within it moving averages are those read at first; after it, added to."""
+        moving = [
+            variable
+            for variable in self._model.non_trainable_variables
+            if tf.as_dtype(variable.dtype).is_floating
+        ]
+        read = [(v, tf.convert_to_tensor(v.value)) for v in moving]
+        with keras.StatelessScope(read, collect_losses=True) as scope:
+            before = [scope.get_current_value(variable) for variable in moving]
+            yield
+        for variable, old in zip(moving, before, strict=True):
+            new = scope.get_current_value(variable)
+            if new is not old:
+                variable.value.assign_add(new - old)
+
+    def _update(
+        self, gradients: list[tf.Tensor], variables: list[Any], step: tf.Tensor
+    ) -> None:
+        """Applies gradients as those of `step`, whatever steps others have done."""
+        position = (self._optimizer.iterations, step)
+        with keras.StatelessScope([position]):
+            self._optimizer.apply(gradients, variables)
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))

@@ -63,15 +63,18 @@ def serve(
       timeout: seconds in which the chief has to come, and to answer.
       is_finished: whether the run is, once the chief has gone.
     """
+    # A function waits for another within these; with too few they wait for ever.
     threads = max(os.cpu_count() or 1, len(cluster.workers) + 1)
+    numerics = tf.config.threading.get_intra_op_parallelism_threads()
     # Held, though not used: without a reference the server would stop.
     server = tf.distribute.Server(
         tf.train.ClusterSpec(cluster.jobs),
         job_name=cluster.job,
         task_index=cluster.index,
         protocol="grpc",
-        # A function waits for another within these; with too few they wait for ever.
-        config=tf.compat.v1.ConfigProto(inter_op_parallelism_threads=threads),
+        config=tf.compat.v1.ConfigProto(
+            inter_op_parallelism_threads=threads, intra_op_parallelism_threads=numerics
+        ),
     )
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

@@ -115,7 +115,7 @@ class AsynchronousTrainer(Trainer):
         super().__init__(strategy=strategy, metrics=metrics, **parts)
         self._workers = workers
         # It warns of what is not scheduled, tracing included, which is no mistake here.
-        strategy._allow_run_without_coordinator = True
+        strategy.extended._allow_run_without_coordinator = True
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         rows = _CHUNKS_PER_WORKER * workers
         columns = _BEFORE + _STALENESS + len(metrics.names)

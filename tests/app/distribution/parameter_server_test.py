@@ -7,10 +7,8 @@ import time
 from collections.abc import Iterator
 
 import tensorflow as tf
-from absl.testing import parameterized
 
 from app.distribution.cluster import Cluster
-from app.training.asynchronous import divide
 from tests.app.distribution.rendezvous_test import free_addresses
 from tests.app.distribution.tasks import TasksTestCase, task_of
 from tests.processes import Command
@@ -26,13 +24,14 @@ TRAIN = (
     "--evaluate_every=10",
     "--strategy=parameter_server",
 )
-# Batch normalization, a schedule and Adam's correction: all that counts steps.
+# Streamed; batch normalization, a schedule, Adam: all that counts steps.
 NORMALIZED = (
     "--model=cnn",
     "--model_args=width=4,depth=2",
     "--batch_size=64",
     "--epochs=2",
     "--warmup_epochs=0.5",
+    "--cache=none",
     "--progress=quiet",
     "--threads=1",
 )
@@ -122,15 +121,6 @@ class ParameterServerTest(TasksTestCase):
             said = self.assert_ends(tasks["chief0"], 75)
             self.assertLess(time.monotonic() - since, 90)
         self.assertRegex(said, r"worker 1 \(.*\) died or hangs; the last step")
-
-
-class DivideTest(parameterized.TestCase):
-    @parameterized.parameters((0, 1, 2), (5, 1000, 2), (0, 7, 4), (3, 4003, 1))
-    def test_each_step_is_in_one_chunk(self, first, last, workers) -> None:
-        chunks = divide(first, last, workers)
-        steps = [step for c in chunks for step in range(c.first, c.last)]
-        self.assertEqual(steps, list(range(first, last)))
-        self.assertLessEqual(max(c.last - c.first for c in chunks), 64)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""What parameter servers can do, and how steps are divided; no process is started."""
+
+import types
+import unittest
+
+from absl.testing import parameterized
+
+from app import flags
+from app.config import TrainConfig
+from app.distribution import strategies
+from app.distribution.cluster import ALONE, Cluster
+from app.errors import UserError
+from app.training import asynchronous
+
+SERVED = Cluster(("127.0.0.1:1",), 0, ("127.0.0.1:2",), "127.0.0.1:3", "chief")
+
+
+def config_of(*arguments: str) -> TrainConfig:
+    return flags.parse(TrainConfig, ["--run_dir=unused", *arguments])
+
+
+class DivideTest(parameterized.TestCase):
+    @parameterized.parameters((0, 1, 2), (5, 1000, 2), (0, 7, 4), (3, 4003, 1))
+    def test_each_step_is_in_one_chunk(self, first, last, workers) -> None:
+        chunks = asynchronous.divide(first, last, workers)
+        steps = [step for c in chunks for step in range(c.first, c.last)]
+        self.assertEqual(steps, list(range(first, last)))
+        self.assertLessEqual(max(c.last - c.first for c in chunks), 64)
+
+
+class FitTest(parameterized.TestCase):
+    def require_fit(self, *arguments: str, native=True, resident=True) -> None:
+        dataset = types.SimpleNamespace(source=types.SimpleNamespace(native=native))
+        feed = types.SimpleNamespace(resident=resident)
+        asynchronous.require_fit(config_of(*arguments), dataset, feed)
+
+    def test_data_that_workers_can_read_or_hold(self) -> None:
+        self.require_fit(resident=False)
+        self.require_fit(native=False)
+        with self.assertRaisesRegex(UserError, r"--dataset=digits .* atelier pack"):
+            self.require_fit(native=False, resident=False)
+
+    @parameterized.parameters(
+        "--ema=0.9", "--optimizer=nadam", "--precision=mixed_float16", "--eager"
+    )
+    def test_states_that_workers_would_overwrite(self, flag) -> None:
+        with self.assertRaisesRegex(UserError, flag.partition("=")[0]):
+            self.require_fit(flag)
+
+    @parameterized.parameters(
+        (ALONE, ("--strategy=parameter_server",), "found no parameter server"),
+        (SERVED, ("--strategy=multi_worker",), "expected parameter_server"),
+        (SERVED, ("--sync_batch_norm",), "--sync_batch_norm"),
+        (SERVED, ("--logical_cpus=2",), "--logical_cpus=2"),
+    )
+    def test_a_strategy_that_is_not_the_clusters(self, cluster, given, named) -> None:
+        with self.assertRaisesRegex(UserError, named):
+            strategies.require_fit(config_of(*given).distribution, cluster)
+
+
+if __name__ == "__main__":
+    unittest.main()

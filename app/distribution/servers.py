@@ -141,6 +141,7 @@ class Watch:
         self._cluster = cluster
         self._timeout = timeout
         self._last_step = last_step
+        # When a task answered last; none before it has come, which `connect` waits for.
         self._answered: dict[str, float] = {}
         self._gone: set[str] = set()
         self._stopped = threading.Event()
@@ -148,8 +149,6 @@ class Watch:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Within it the tasks are watched."""
-        now = time.monotonic()
-        self._answered = {name: now for name, _ in _served(self._cluster)}
         thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
         try:
@@ -172,7 +171,7 @@ class Watch:
             if name in self._gone:
                 self._gone.remove(name)
                 self._say(f"{name} is back")
-        elif name not in self._gone and not peers.listens(address):
+        elif name in self._answered.keys() - self._gone and not peers.listens(address):
             self._gone.add(name)
             self._say(f"{name} is gone since step {self._last_step()}")
 

@@ -82,9 +82,7 @@ def _cluster(config: TrainConfig) -> Cluster:
     """The tasks that the environment names."""
     wanted = config.distribution
     asynchronous = wanted.strategy == "parameter_server"
-    return from_environment(
-        os.environ, wanted.parameter_servers if asynchronous else 0
-    )
+    return from_environment(os.environ, wanted.parameter_servers if asynchronous else 0)
 
 
 def _failures_named(

@@ -24,10 +24,8 @@ TRAIN = (
     "--evaluate_every=10",
     "--strategy=parameter_server",
 )
-# Streamed; batch normalization, a schedule, Adam: all that counts steps.
-NORMALIZED = (
-    "--model=cnn",
-    "--model_args=width=4,depth=2",
+# Streamed; a schedule and Adam's correction count steps.
+SERIAL = (
     "--batch_size=64",
     "--epochs=2",
     "--warmup_epochs=0.5",
@@ -35,6 +33,12 @@ NORMALIZED = (
     "--progress=quiet",
     "--threads=1",
 )
+MODELS = {
+    "mlp": ("--model=mlp", "--model_args=width=64"),
+    "normalized": ("--model=cnn", "--model_args=width=4,depth=2"),
+}
+# What one worker's losses may differ by from one device's: see BUILD_NOTES.md.
+TOLERANCE = 2e-2
 STEPS = 1349
 
 
@@ -61,18 +65,21 @@ class ParameterServerTest(TasksTestCase):
                 found[f"{job}{index}"] = held.enter_context(started)
             yield found
 
-    def test_one_worker_trains_as_one_device_does(self) -> None:
-        with self.started(
-            "alone", ["train", f"--run_dir={self.root / 'one'}", *NORMALIZED]
-        ) as one:
-            self.assert_ends(one, 0)
-        with self.launch("served", *NORMALIZED, workers=1, servers=2) as served:
-            self.assert_ends(served, 0)
-        pairs = zip(self.lines("served"), self.lines("one"), strict=True)
-        for line, expected in pairs:
-            for name in ("train/loss", "validation/loss", "learning_rate"):
-                self.assertAllClose(line[name], expected[name], rtol=1e-4, atol=1e-9)
-            self.assertEqual(line["staleness"], 0)
+    def test_one_worker_trains_nearly_as_one_device_does(self) -> None:
+        for name, model in MODELS.items():
+            flags = (*SERIAL, *model)
+            run = [f"--run_dir={self.root / name}-one", *flags]
+            with self.started("alone", ["train", *run]) as one:
+                self.assert_ends(one, 0)
+            with self.launch(name, *flags, workers=1, servers=2) as served:
+                self.assert_ends(served, 0)
+            pairs = zip(self.lines(name), self.lines(f"{name}-one"), strict=True)
+            for line, expected in pairs:
+                for figure in ("train/loss", "validation/loss", "learning_rate"):
+                    self.assertAllClose(
+                        line[figure], expected[figure], rtol=TOLERANCE, atol=1e-9
+                    )
+                self.assertEqual(line["staleness"], 0)
 
     def test_a_lost_worker_comes_back_and_every_step_counts_once(self) -> None:
         with self.launch("run", *TRAIN) as launched:

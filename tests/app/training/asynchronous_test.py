@@ -29,23 +29,29 @@ class DivideTest(parameterized.TestCase):
 
 
 class FitTest(parameterized.TestCase):
-    def require_fit(self, *arguments: str, native=True, resident=True) -> None:
+    def require_readable(self, *, native: bool, resident: bool) -> None:
         dataset = types.SimpleNamespace(source=types.SimpleNamespace(native=native))
         feed = types.SimpleNamespace(resident=resident)
-        asynchronous.require_fit(config_of(*arguments), dataset, feed)
+        asynchronous.require_readable(config_of(), dataset, feed)
 
     def test_data_that_workers_can_read_or_hold(self) -> None:
-        self.require_fit(resident=False)
-        self.require_fit(native=False)
-        with self.assertRaisesRegex(UserError, r"--dataset=digits .* atelier pack"):
-            self.require_fit(native=False, resident=False)
+        self.require_readable(native=True, resident=False)
+        self.require_readable(native=False, resident=True)
+        with self.assertRaisesRegex(UserError, "--dataset=digits .*atelier pack"):
+            self.require_readable(native=False, resident=False)
 
     @parameterized.parameters(
-        "--ema=0.9", "--optimizer=nadam", "--precision=mixed_float16", "--eager"
+        "--ema=0.9",
+        "--optimizer=nadam",
+        "--precision=mixed_float16",
+        "--precision=auto",
+        "--recompute",
+        "--eager",
     )
-    def test_states_that_workers_would_overwrite(self, flag) -> None:
-        with self.assertRaisesRegex(UserError, flag.partition("=")[0]):
-            self.require_fit(flag)
+    def test_what_workers_would_overwrite(self, flag) -> None:
+        asynchronous.require_flags_fit(config_of())
+        with self.assertRaisesRegex(UserError, flag.removesuffix("=0.9")):
+            asynchronous.require_flags_fit(config_of(flag))
 
     @parameterized.parameters(
         (ALONE, ("--strategy=parameter_server",), "found no parameter server"),

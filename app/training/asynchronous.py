@@ -237,9 +237,11 @@ class AsynchronousTrainer(Trainer):
         loss = tf.constant(0.0, tf.float32)
         while step < last and finite:
             batch, waited = self._next_batch(iterator)
-            loss, finite = self._strategy.run(
-                self._counted_step, args=(slot, step, batch, waited)
-            )
+            # The strategy runs the step in a thread, and its updates in this one.
+            with self._at(step):
+                loss, finite = self._strategy.run(
+                    self._counted_step, args=(slot, step, batch, waited)
+                )
             if finite:
                 step += 1
         return loss, finite, step
@@ -292,12 +294,15 @@ class AsynchronousTrainer(Trainer):
             if new is not old:
                 variable.value.assign_add(new - old)
 
+    def _at(self, step: tf.Tensor) -> keras.StatelessScope:
+        """Within it, in this thread, the optimizer has done `step` steps."""
+        return keras.StatelessScope([(self._optimizer.iterations, step)])
+
     def _update(
         self, gradients: list[tf.Tensor], variables: list[Any], step: tf.Tensor
     ) -> None:
         """Applies gradients as those of `step`, whatever steps others have done."""
-        position = (self._optimizer.iterations, step)
-        with keras.StatelessScope([position]):
+        with self._at(step):
             self._optimizer.apply(gradients, variables)
         for variable in variables:
             if variable.constraint is not None:

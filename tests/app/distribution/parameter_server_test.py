@@ -37,8 +37,6 @@ MODELS = {
     "mlp": ("--model=mlp", "--model_args=width=64"),
     "normalized": ("--model=cnn", "--model_args=width=4,depth=2"),
 }
-# What one worker's losses may differ by from one device's: see BUILD_NOTES.md.
-TOLERANCE = 2e-2
 STEPS = 1349
 
 
@@ -65,7 +63,7 @@ class ParameterServerTest(TasksTestCase):
                 found[f"{job}{index}"] = held.enter_context(started)
             yield found
 
-    def test_one_worker_trains_nearly_as_one_device_does(self) -> None:
+    def test_one_worker_trains_as_one_device_does(self) -> None:
         for name, model in MODELS.items():
             flags = (*SERIAL, *model)
             run = [f"--run_dir={self.root / name}-one", *flags]
@@ -77,7 +75,7 @@ class ParameterServerTest(TasksTestCase):
             for line, expected in pairs:
                 for figure in ("train/loss", "validation/loss", "learning_rate"):
                     self.assertAllClose(
-                        line[figure], expected[figure], rtol=TOLERANCE, atol=1e-9
+                        line[figure], expected[figure], rtol=1e-4, atol=1e-9
                     )
                 self.assertEqual(line["staleness"], 0)
 

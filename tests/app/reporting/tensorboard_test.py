@@ -29,8 +29,14 @@ def counts(folder: pathlib.Path) -> collections.Counter:
 
 
 def all_events(folder: pathlib.Path) -> Iterator:
-    for path in sorted(folder.glob(events.PATTERN)):
+    # In the order they were begun in: names of one second end in a counter, and ".10"
+    # comes before ".9".
+    for path in sorted(folder.glob(events.PATTERN), key=begun):
         yield from events.read_events(path)
+
+
+def begun(path: pathlib.Path) -> float:
+    return next(iter(events.read_events(path))).wall_time
 
 
 def values(folder: pathlib.Path, tag: str) -> list[tuple[int, float]]:

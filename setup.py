@@ -41,7 +41,13 @@ setup(
     extras_require={
         "litert": ["ai-edge-litert>=2.1,<3"],
         "serving": ["tensorflow-serving-api>=2.19,<3"],
-        "test": ["mypy>=1.14", "pytest>=8", "ruff>=0.12", "types-tqdm"],
+        "test": [
+            "mypy>=1.14",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.12",
+            "types-tqdm",
+        ],
     },
     entry_points={"console_scripts": ["atelier = app.main:main"]},
     classifiers=[

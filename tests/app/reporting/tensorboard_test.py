@@ -29,23 +29,19 @@ def counts(folder: pathlib.Path) -> collections.Counter:
 
 
 def all_events(folder: pathlib.Path) -> Iterator:
-    # In the order they were begun in: names of one second end in a counter, and ".10"
-    # comes before ".9".
-    for path in sorted(folder.glob(events.PATTERN), key=begun):
+    for path in sorted(folder.glob(events.PATTERN)):
         yield from events.read_events(path)
 
 
-def begun(path: pathlib.Path) -> float:
-    return next(iter(events.read_events(path))).wall_time
-
-
 def values(folder: pathlib.Path, tag: str) -> list[tuple[int, float]]:
-    return [
+    # By step: names of files that one process began within a second end in a counter,
+    # and ".10" comes before ".9".
+    return sorted(
         (event.step, float(tf.make_ndarray(value.tensor)))
         for event in all_events(folder)
         for value in event.summary.value
         if value.tag == tag
-    ]
+    )
 
 
 class TensorBoardLogTest(tf.test.TestCase):

@@ -16,12 +16,14 @@ from app import flags
 from app.config import TrainConfig
 from app.reporting.events import read_events, tags_of
 from app.training import running
+from pipelines.feed import Feed
 from pipelines.sources.tar import TarSource
 
 _BATCH = 64
-_STEPS = 8  # of an epoch
-# Seconds that a batch takes to be read, one after the other, and a step to compute.
-_READING, _COMPUTING = 0.3, 0.12
+_STEPS = 5  # of an epoch
+# Seconds that a batch takes to be read, one after the other, and a step to compute;
+# long beside what a busy machine adds.
+_READING, _COMPUTING = 0.9, 0.36
 # Other load on the machine makes a step longer than what it sleeps.
 _ATTEMPTS = 3
 
@@ -93,13 +95,13 @@ class InputWaitTest(tf.test.TestCase):
         # One batch is read at a time: the reader has a single thread.
         options = tf.data.Options()
         options.threading.private_threadpool_size = 1
-        batches = running.Feed.batches
+        batches = Feed.batches
 
         def one_at_a_time(*given, **more) -> tf.data.Dataset:
             return batches(*given, **more).with_options(options)
 
         with mock.patch.object(TarSource, "read", read_slowly):
-            with mock.patch.object(running.Feed, "batches", one_at_a_time):
+            with mock.patch.object(Feed, "batches", one_at_a_time):
                 running.train(flags.parse(TrainConfig, arguments))
         text = (self.home / name / "metrics.jsonl").read_text()
         return [json.loads(line) for line in text.splitlines()]

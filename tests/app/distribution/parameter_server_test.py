@@ -1,7 +1,6 @@
 """Parameter servers as real processes: each step once, whatever fails."""
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ import tensorflow as tf
 
 from app.distribution.cluster import Cluster
 from tests.app.distribution.rendezvous_test import free_addresses
-from tests.app.distribution.tasks import TasksTestCase, task_of
+from tests.app.distribution.tasks import TasksTestCase
 from tests.processes import Command
 
 TRAIN = (
@@ -78,19 +77,6 @@ class ParameterServerTest(TasksTestCase):
                         line[figure], expected[figure], rtol=1e-4, atol=1e-9
                     )
                 self.assertEqual(line["staleness"], 0)
-
-    def test_a_lost_worker_comes_back_and_every_step_counts_once(self) -> None:
-        with self.launch("run", *TRAIN) as launched:
-            self.wait_for_checkpoint(launched, "run", after="")
-            os.kill(task_of(launched.pid, "worker", 1), signal.SIGKILL)
-            said = self.assert_ends(launched, 0)
-        self.assertIn("worker 1 died of SIGKILL: starting it again", said)
-        results = self.results("run")
-        self.assertEqual((results["state"], results["steps"]), ("finished", STEPS))
-        self.assertEqual(results["resumes"], 0)
-        self.assertEqual(results["validation"]["examples"], 180)
-        self.assertGreater(results["validation"]["accuracy"], 0.95)
-        self.assertGreater(max(line["staleness"] for line in self.lines("run")), 0)
 
     def test_a_lost_parameter_server_and_signals_cost_a_resume(self) -> None:
         with self.tasks("run") as tasks:

@@ -3,17 +3,16 @@
 import contextlib
 import dataclasses
 import enum
-import fcntl
 import json
 import os
 import pathlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 from app import durable, flags
 from app.config import TrainConfig
 from app.errors import UserError
+from pipelines import locking
 
 _FLAGS_HEADER = """\
 # Repeats this run: atelier train --flagfile=THIS_FILE --run_dir=ANOTHER_FOLDER
@@ -172,17 +171,11 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / _LOCK, "a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
+            if holder := locking.holder_of(file):
                 raise UserError(
-                    f"--run_dir={self.path} is in use by {file.read().strip()}; wait"
-                    " for it to end, or name another folder"
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
+                    f"--run_dir={self.path} is in use by {holder}; wait for it to end,"
+                    " or name another folder"
+                )
             yield
 
 

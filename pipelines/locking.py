@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from pipelines.errors import DataError
 
@@ -25,24 +26,35 @@ def alone(output: Path, flag: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with open(path, "a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
+            if holder := holder_of(file):
                 raise DataError(
-                    f"{flag}={output} is being written by {file.read().strip()}; wait "
-                    "for it to end, or name another."
-                ) from error
+                    f"{flag}={output} is being written by {holder}; wait for it to "
+                    "end, or name another."
+                )
             if not _is_at(file.fileno(), path):
                 continue  # its last holder removed it between our opening and locking
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
             try:
                 yield
             finally:
                 path.unlink()
             return
+
+
+def holder_of(file: TextIO) -> str | None:
+    """Locks a file, open in mode `a+`, until it is closed.
+
+    Returns:
+        None, or the process that holds it already.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        return file.read().strip() or "another process"
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return None
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -86,9 +86,10 @@ def convert(
             with _quiet():
                 converted: bytes = converter.convert()
         except Exception as error:  # the converter's own type is private
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
-                "--format=litert: the model cannot be converted"
-                f" ({str(error).strip().splitlines()[0][:200]}); leave litert out"
+                f"--format=litert: the model cannot be converted ({reason[:200]});"
+                " leave litert out"
             ) from error
     return converted
 

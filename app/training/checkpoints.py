@@ -126,10 +126,10 @@ def load(path: pathlib.Path) -> Snapshot:
         verified = pool.submit(verify, path)
         try:
             return _read(path)
-        except Exception as error:
-            raise DamagedCheckpoint(f"{path} cannot be read") from error
         finally:
-            verified.result()  # the damage by its file's name comes first
+            # Damage takes the place of whatever error it led to; an error of one that is
+            # whole, such as too little memory, is none of its fault.
+            verified.result()
 
 
 def _read(path: pathlib.Path) -> Snapshot:

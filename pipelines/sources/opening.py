@@ -30,17 +30,7 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
     path = Path(name).expanduser()
     if config.data_dir and not path.exists():
         path = Path(config.data_dir).expanduser() / name
-    is_table = path.suffix.lower() in _TABLES
-    if config.target is not None and not is_table:
-        raise DataError(
-            f"--target={config.target}: {name} is no table (*.csv, *.parquet); leave "
-            "--target out."
-        )
-    if config.weights is not None and not is_table:
-        raise DataError(
-            f"--weights={config.weights}: {name} is no table (*.csv, *.parquet); leave "
-            "--weights out."
-        )
+    _require_table_flags_to_fit(config, path)
     # 1. A name that is built in, or TFDS's; 2. a folder, packed, of TFDS or of images;
     # 3. a file by its suffix; 4. what cannot be read, and why.
     if name == "digits":
@@ -51,19 +41,9 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
         from pipelines.sources.tfds import open_named
 
         return open_named(name, config.data_dir)
-    if path.is_dir() and (path / "atelier.json").is_file():
-        from pipelines.sources.packed import PackedSource
-
-        return PackedSource(name, path)
-    if path.is_dir() and (path / "dataset_info.json").is_file():
-        from pipelines.sources.tfds import open_folder
-
-        return open_folder(name, path)
     if path.is_dir():
-        from pipelines.sources.folder import FolderSource
-
-        return FolderSource(name, path)
-    if path.is_file() and is_table:
+        return _open_folder(name, path)
+    if path.is_file() and path.suffix.lower() in _TABLES:
         from pipelines.sources.table import TableSource
 
         # What is evaluated counts each row once.
@@ -82,6 +62,31 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
     raise DataError(
         f"--dataset={name}: no such folder or dataset; {hint}There are {_KNOWN}."
     )
+
+
+def _require_table_flags_to_fit(config: DataConfig, path: Path) -> None:
+    for flag in ("target", "weights"):
+        value = getattr(config, flag)
+        if value is not None and path.suffix.lower() not in _TABLES:
+            raise DataError(
+                f"--{flag}={value}: {config.dataset} is no table (*.csv, *.parquet); "
+                f"leave --{flag} out."
+            )
+
+
+def _open_folder(name: str, path: Path) -> Source:
+    """A folder that was packed, one of TFDS, or one of images."""
+    if (path / "atelier.json").is_file():
+        from pipelines.sources.packed import PackedSource
+
+        return PackedSource(name, path)
+    if (path / "dataset_info.json").is_file():
+        from pipelines.sources.tfds import open_folder
+
+        return open_folder(name, path)
+    from pipelines.sources.folder import FolderSource
+
+    return FolderSource(name, path)
 
 
 def _open_file(name: str, path: Path) -> Source | None:

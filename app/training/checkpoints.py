@@ -127,8 +127,8 @@ def load(path: pathlib.Path) -> Snapshot:
         try:
             return _read(path)
         finally:
-            # Damage takes the place of whatever error it led to; an error of one that is
-            # whole, such as too little memory, is none of its fault.
+            # Damage takes the place of whatever error it led to. What else goes wrong,
+            # such as too little memory, does not make a whole checkpoint a damaged one.
             verified.result()
 
 

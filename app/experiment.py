@@ -12,6 +12,7 @@ from typing import Any
 from app import durable, flags
 from app.config import TrainConfig
 from app.errors import UserError
+from models import registry
 from pipelines import locking
 
 _FLAGS_HEADER = """\
@@ -143,7 +144,11 @@ class RunFolder:
         changed = {
             name: [before[name], now[name]] for name in now if before[name] != now[name]
         }
-        allowed = flags.resumable_names(TrainConfig)
+        allowed = set(flags.resumable_names(TrainConfig))
+        if "model_args" in changed and "model" not in changed:
+            texts = changed["model_args"]
+            if registry.differ_in_devices_alone(config.model.model, *texts):
+                allowed.add("model_args")
         wrong = [name for name in changed if name not in allowed]
         if wrong:
             difference = ", ".join(

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from app import caches, errors, flags, quiet
+from app import caches, ending, errors, flags, quiet
 
 COMMANDS = {
     "train": "trains into --run_dir; on a folder that exists, resumes it",
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = _run_guarded(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
-        return status
+        return ending.leave(status)
     except BrokenPipeError:
         if not any(_has_no_reader(stream) for stream in (sys.stdout, sys.stderr)):
             raise
@@ -87,6 +87,8 @@ def _run(arguments: list[str]) -> int:
     if takes_command:
         status = command.run(config, launched)
     else:
+        if hasattr(command, "get_ready"):
+            command.get_ready(config)  # beside the import, which takes seconds
         quiet.import_tensorflow()
         caches.keep_file_facts()
         status = command.run(config)

@@ -13,14 +13,19 @@ _NOISE = re.compile(
 )
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow and starts its runtime, so that the rest finds it loaded."""
+def set_environment() -> None:
+    """What TensorFlow and Keras read when they are imported, here or in a child."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # Errors reach Python as exceptions; what C++ logs as one is oneDNN's own doubts.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow turns oneDNN's convolutions on by itself on the newest processors only;
     # with AVX2 they are about twice as fast as its own.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and starts its runtime, so that the rest finds it loaded."""
+    set_environment()
     with _without_noise():
         import tensorflow as tf
 

@@ -1,6 +1,6 @@
 """What data parallelism costs: the same training on one device and divided in two.
 
-`python -m benchmarks.strategies [--blocks=3] [--epochs=10] [--json=FILE]
+`python -m benchmarks.strategies [--blocks=3] [--epochs=9] [--json=FILE]
 [--figure=FILE]` trains one network on the same cores and the same global batch by every
 strategy, and by Keras' own `fit` under MirroredStrategy: images a second once warm, and
 seconds to a loss. Then synchronous against asynchronous, with one of two workers
@@ -26,7 +26,7 @@ from benchmarks import arms
 _BATCH = 128
 _EXAMPLES = 1437  # digits, 0.8 of 1,797
 _LOSS = 0.3
-_MODEL_ARGS = "width=32,depth=3"
+_MODEL_ARGS = "width=16,depth=3"
 _TRAIN = (
     "train",
     "--dataset=digits",
@@ -37,6 +37,9 @@ _TRAIN = (
     "--learning_rate=1e-3",
     "--schedule=constant",
     "--progress=quiet",
+    # An epoch is 12 steps: at every one of them evaluation would be most of the time.
+    "--evaluate_every=3",
+    "--checkpoint_every=3",
 )
 _WANTED = {"mirrored x2": 10, "multi_worker x2": 20, "parameter_server x2": 25}
 _WANTED_FASTER = 1.8
@@ -44,6 +47,7 @@ _WANTED_FASTER = 1.8
 _RUNS, _STANDS = 0.1, 0.3
 
 
+_COMMAND = "--atelier"
 _TWO = ("launch", "--workers=2")
 _SLOW_SYNC, _SLOW_ASYNC = "multi_worker, one slow", "parameter_server, one slow"
 
@@ -52,15 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the arms and prints what they cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--figure", type=pathlib.Path)
     parser.add_argument("--slow", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--atelier", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.add_argument("--fit", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.atelier is not None:
-        print(json.dumps(_train(options.atelier, options.slow)))
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # What follows is a command line of its own, which argparse would take apart.
+    end = given.index(_COMMAND) if _COMMAND in given else len(given)
+    options = parser.parse_args(given[:end])
+    if end < len(given):
+        print(json.dumps(_train(given[end + 1 :], options.slow)))
     elif options.fit:
         print(json.dumps(_fit(options.epochs)))
     else:
@@ -88,7 +94,7 @@ def _arms(epochs: int) -> list[arms.Arm]:
 
 
 def _arm(name: str, *arguments: str, slow: bool = False) -> arms.Arm:
-    ours: tuple[str, ...] = () if "--fit" in arguments else ("--atelier",)
+    ours: tuple[str, ...] = () if "--fit" in arguments else (_COMMAND,)
     if slow:
         ours = ("--slow", *ours)
     command = (sys.executable, "-m", "benchmarks.strategies", *ours, *arguments)

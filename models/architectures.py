@@ -5,6 +5,7 @@ Kept apart from the models, so that a mistake is found before TensorFlow is impo
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 from models.errors import ModelError
@@ -36,6 +37,9 @@ BACKBONES = (
     *("ResNet50V2", "ResNet101V2", "ResNet152V2", "VGG16", "VGG19", "Xception"),
 )
 RESNET_LARGE_DEPTHS = (18, 34, 50, 101)
+_DEVICE = r"(?:cpu|gpu|tpu):\d+"
+_DEVICES = re.compile(rf"{_DEVICE}(?:\+{_DEVICE})*")
+_BY_DEPTH = "its layers divided among them by depth"
 
 
 def _argument(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
@@ -53,9 +57,23 @@ def _activation(default: str) -> Any:
     return _argument(default, "Keras activation.", ACTIVATIONS)
 
 
+def _devices(how: str) -> Any:
+    return _argument(
+        None,
+        f"Trains on several devices, {how}: such as gpu:0+gpu:1; README says when it"
+        " pays.",
+    )
+
+
 def _check(model: str, config: Any) -> None:
-    """Refuses a dropout or a number of layers or units that makes no sense."""
+    """Refuses what makes no sense: dropout, a number of layers or units, devices."""
     values = dataclasses.asdict(config)
+    devices = values.get("devices")
+    if devices is not None and not _DEVICES.fullmatch(devices):
+        raise ModelError(
+            f"{model} argument devices={devices}: expected names such as cpu:0 or"
+            " gpu:1, with a + between them"
+        )
     dropout = values.get("dropout", 0.0)
     if not 0 <= dropout < 1:
         raise ModelError(f"{model} argument dropout={dropout}: expected 0 <= value < 1")
@@ -85,9 +103,38 @@ class MLPConfig:
     activation: str = _activation("relu")
     dropout: float = _dropout()
     batch_normalization: bool = _argument(False, "Normalizes before each activation.")
+    devices: str | None = _devices(_BY_DEPTH)
 
     def __post_init__(self) -> None:
         _check("mlp", self)
+
+
+def _identity_init(default: bool) -> Any:
+    return _argument(
+        default, "Starts convolutions as the identity, as far as channels allow."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class AirbenchConfig:
+    """Three groups of two convolutions: CIFAR-10 in few operations."""
+
+    width: int = _argument(64, "Channels of the first group.")
+    growth: int = _argument(4, "The other groups' channels, in widths.")
+    activation: str = _activation("gelu")
+    dropout: float = _dropout()
+    identity_init: bool = _identity_init(True)
+    norm_momentum: float = _argument(
+        0.6, "Share that a step leaves of batch normalization's moving averages."
+    )
+
+    def __post_init__(self) -> None:
+        _check("airbench", self)
+        if not 0 <= self.norm_momentum < 1:
+            raise ModelError(
+                f"airbench argument norm_momentum={self.norm_momentum}: expected "
+                "0 <= value < 1"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +145,27 @@ class CNNConfig:
     width: int = _argument(32, "Channels of the first block; doubled with each block.")
     activation: str = _activation("relu")
     dropout: float = _dropout()
+    devices: str | None = _devices(_BY_DEPTH)
+    identity_init: bool = _identity_init(False)
 
     def __post_init__(self) -> None:
         _check("cnn", self)
+
+
+@dataclasses.dataclass(frozen=True)
+class BranchesConfig:
+    """Towers of convolutions side by side, whose features are taken together."""
+
+    branches: int = _argument(2, "Towers; each sees the whole image.")
+    depth: int = _argument(3, "Blocks of each tower, as those of cnn.")
+    width: int = _argument(16, "Channels of a tower's first block; doubled with each.")
+    activation: str = _activation("relu")
+    dropout: float = _dropout()
+    devices: str | None = _devices("its towers in turn")
+    identity_init: bool = _identity_init(False)
+
+    def __post_init__(self) -> None:
+        _check("branches", self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +187,7 @@ class ResNetConfig:
     zero_init: bool = _argument(
         True, "Starts every residual block as the identity: its last scale is 0."
     )
+    devices: str | None = _devices(_BY_DEPTH)
 
     def __post_init__(self) -> None:
         _check("resnet", self)
@@ -153,6 +219,7 @@ class ViTConfig:
         "Position embedding: fixed sines and cosines, or learnt.",
         ("sincos", "learnt"),
     )
+    devices: str | None = _devices(_BY_DEPTH)
 
     def __post_init__(self) -> None:
         _check("vit", self)

@@ -2,8 +2,9 @@
 
 import keras
 
-from models.architectures import CNNConfig
-from models.inputs import input_tensor, preprocessing, require_image
+from models.architectures import BranchesConfig, CNNConfig
+from models.initializers import PartialIdentity
+from models.inputs import image_features, input_tensor, require_image
 from models.layers.batch_normalization import BatchNormalization
 from models.outputs import apply_outputs
 from models.spec import Inputs, Outputs
@@ -17,27 +18,40 @@ def build(config: CNNConfig, inputs: Inputs, outputs: Outputs) -> keras.Model:
     """
     require_image("cnn", inputs, smallest=2 ** (config.depth - 1))
     images = input_tensor(inputs)
-    x = preprocessing(inputs)(images)
-    for block in range(config.depth):
-        if block:
-            x = keras.layers.MaxPooling2D(name=f"block{block + 1}_pool")(x)
-        for index in (1, 2):
-            name = f"block{block + 1}_conv{index}"
-            x = _convolution(x, config.width * 2**block, config.activation, name)
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = tower(image_features(inputs, images), config)
     return keras.Model(images, apply_outputs(x, outputs, config.dropout), name="cnn")
 
 
+def tower(
+    x: keras.KerasTensor, config: CNNConfig | BranchesConfig, prefix: str = ""
+) -> keras.KerasTensor:
+    """The network without its last layer: from pixels [B, H, W, C] to features [B, F].
+
+    Args:
+      x: the rescaled pixels, or whitened patches.
+      config: its depth, width and activation.
+      prefix: of the layers' names.
+    """
+    for block in range(config.depth):
+        stage = f"{prefix}block{block + 1}"
+        if block:
+            x = keras.layers.MaxPooling2D(name=f"{stage}_pool")(x)
+        for index in (1, 2):
+            channels = config.width * 2**block
+            x = _convolution(x, channels, config, f"{stage}_conv{index}")
+    return keras.layers.GlobalAveragePooling2D(name=f"{prefix}pool")(x)
+
+
 def _convolution(
-    x: keras.KerasTensor, channels: int, activation: str, name: str
+    x: keras.KerasTensor, channels: int, config: CNNConfig | BranchesConfig, name: str
 ) -> keras.KerasTensor:
     x = keras.layers.Conv2D(
         channels,
         3,
         padding="same",
         use_bias=False,
-        kernel_initializer="he_normal",
+        kernel_initializer=PartialIdentity() if config.identity_init else "he_normal",
         name=name,
     )(x)
     x = BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
-    return keras.layers.Activation(activation, name=f"{name}_activation")(x)
+    return keras.layers.Activation(config.activation, name=f"{name}_activation")(x)

@@ -17,6 +17,7 @@ OPTIMIZERS = (
     "adam",
     "adamax",
     "adamw",
+    "conv_muon",
     "ftrl",
     "lamb",
     "lion",
@@ -26,7 +27,9 @@ OPTIMIZERS = (
     "sgd",
 )
 TEST_TIME_AUGMENTATIONS = ("none", "flip", "flip_translate")
-SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle")
+SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "triangular")
+# Side of the largest patch: its covariance has (49 * channels)^2 entries.
+_LARGEST_PATCH = 7
 
 
 def _require(holds: bool, flag: str, received: object, expected: str) -> None:
@@ -47,9 +50,9 @@ class ModelConfig:
 
     model: str = _flag(
         "cnn",
-        "Model: linear, mlp, cnn, resnet, vit, pretrained, or package.module:function, "
-        "a function of your own that takes (inputs, outputs, **arguments) and returns "
-        "a keras.Model.",
+        "Model: linear, mlp, cnn, branches, resnet, airbench, vit, pretrained, or "
+        "package.module:function, a function of your own that takes (inputs, outputs, "
+        "**arguments) and returns a keras.Model.",
     )
     model_args: str = _flag(
         "", "The model's arguments, for example depth=20,width=16; README lists them."
@@ -61,7 +64,20 @@ class ModelConfig:
         TEST_TIME_AUGMENTATIONS,
     )
 
+    whitening: int = _flag(
+        0,
+        "For images: airbench, branches, cnn and resnet begin with a frozen layer that "
+        "whitens patches of so many pixels a side, learnt from the training split; "
+        "airbench has 2. 0 is none.",
+    )
+
     def __post_init__(self) -> None:
+        _require(
+            0 <= self.whitening <= _LARGEST_PATCH,
+            "whitening",
+            self.whitening,
+            f"0 to {_LARGEST_PATCH} pixels",
+        )
         given, known = self.test_time_augmentation, TEST_TIME_AUGMENTATIONS
         if given not in known:
             raise unknown("test_time_augmentation", given, known)
@@ -97,7 +113,12 @@ class LossConfig:
 class OptimizerConfig:
     """How it is minimised."""
 
-    optimizer: str = _flag("adamw", "Optimizer, any of Keras'.", OPTIMIZERS)
+    optimizer: str = _flag(
+        "adamw",
+        "Optimizer, any of Keras', or conv_muon: airbench's Muon for the kernels of "
+        "convolutions, which Keras' muon leaves to AdamW.",
+        OPTIMIZERS,
+    )
     learning_rate: float = _flag(1e-3, "Learning rate at the schedule's peak.")
     schedule: str = _flag(
         "cosine", "How the learning rate changes over the training.", SCHEDULES
@@ -114,9 +135,11 @@ class OptimizerConfig:
         0.1, "Schedules step and exponential: factor by which the rate falls."
     )
     final_learning_rate: float = _flag(
-        0.0, "Schedules cosine and one_cycle: the rate at the end."
+        0.0, "Schedules cosine, one_cycle and triangular: the rate at the end."
     )
-    momentum: float = _flag(0.9, "Momentum of sgd; the others keep Keras' own.")
+    momentum: float = _flag(
+        0.9, "Momentum of sgd and conv_muon; the others keep Keras' own."
+    )
     nesterov: bool = _flag(False, "Nesterov's momentum, for sgd and nothing else.")
     weight_decay: float = _flag(
         0.0,

@@ -10,6 +10,7 @@ import keras
 
 from models.errors import ModelError
 from models.layers.table_encoding import TableEncoding
+from models.layers.whitening import Whitening
 from models.spec import Inputs
 
 
@@ -69,13 +70,26 @@ def preprocessing(inputs: Inputs) -> keras.layers.Layer:
     )
 
 
+def image_features(inputs: Inputs, images: keras.KerasTensor) -> keras.KerasTensor:
+    """The first features of a network on raw images [B, H, W, C].
+
+    The rescaled pixels, or with `inputs.patches` the whitened patches, in float32 like
+    all preprocessing: [B, H - size + 1, W - size + 1, 2 * size * size * C].
+    """
+    if inputs.patches is None:
+        return preprocessing(inputs)(images)
+    return Whitening(
+        inputs.patches.size, patches=inputs.patches, dtype="float32", name="whitening"
+    )(images)
+
+
 def require_image(model: str, inputs: Inputs, smallest: int = 1) -> None:
     """Refuses inputs that are no images, or too small for the network.
 
     Args:
         model: The model, as the message names it.
         inputs: What the model is built for.
-        smallest: The least height and width, in pixels.
+        smallest: The least height and width of the first features, in pixels.
 
     Raises:
         ModelError: The inputs do not fit.
@@ -86,6 +100,8 @@ def require_image(model: str, inputs: Inputs, smallest: int = 1) -> None:
             "expected images; use --model=mlp or --model=linear"
         )
     height, width, _ = inputs.shape
+    if inputs.patches is not None:
+        smallest += inputs.patches.size - 1
     if min(height, width) < smallest:
         raise ModelError(
             f"model {model} received images of {height}x{width} pixels: expected at "

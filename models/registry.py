@@ -89,12 +89,14 @@ def build(
     inputs: Inputs,
     outputs: Outputs,
     views: str = "none",
+    placed: bool = False,
 ) -> "keras.Model":
     """A new model `name`, built: raw `inputs` in, float32 `outputs` out.
 
     Initial weights follow from `keras.utils.set_random_seed`, and precision from
     `keras.config.set_dtype_policy`; call both before. With `views` (`flip` or
-    `flip_translate`), what it answers outside of training is an average over them.
+    `flip_translate`), what it answers outside of training is an average over them. It
+    is on the devices that its arguments name if it is to be `placed`, else on one.
 
     Raises:
         ModelError: Unknown model or argument, or a model that does not fit `inputs`.
@@ -102,6 +104,8 @@ def build(
     import keras
 
     config = parse_args(name, args_text)
+    if devices := devices_of(name, args_text):
+        config = dataclasses.replace(config, devices=None)
     if ":" in name:
         given = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
         model = _load(name)(inputs, outputs, **given)
@@ -111,7 +115,55 @@ def build(
         raise ModelError(
             f"model {name} gave a {type(model).__name__}: expected a keras.Model"
         )
+    _require_whitening_used(name, model, inputs)
+    if placed and devices:
+        from models import placement
+
+        model = placement.place(model, devices)
     return model if views == "none" else _averaging(model, inputs, views)
+
+
+def devices_of(name: str, args_text: str) -> tuple[str, ...]:
+    """The devices that the arguments of model `name` divide it among; () for none.
+
+    A builder of the user's own places its layers itself.
+
+    Raises:
+        ModelError: Unknown model or argument.
+    """
+    if ":" in name:
+        return ()
+    text = getattr(parse_args(name, args_text), "devices", None)
+    return tuple(text.split("+")) if text else ()
+
+
+def differ_in_devices_alone(name: str, args_text: str, other: str) -> bool:
+    """Whether two texts of arguments of model `name` mean one model, placed anywhere.
+
+    Raises:
+        ModelError: Unknown model or argument.
+    """
+    if ":" in name:
+        return False
+    configs = [parse_args(name, text) for text in (args_text, other)]
+    if not hasattr(configs[0], "devices"):
+        return False
+    one, two = (dataclasses.replace(config, devices=None) for config in configs)
+    return bool(one == two)
+
+
+def _require_whitening_used(name: str, model: "keras.Model", inputs: Inputs) -> None:
+    """Refuses a model that has no whitening though it was given the patches for it."""
+    if inputs.patches is None:
+        return
+    from models.layers.whitening import Whitening
+
+    if not any(isinstance(layer, Whitening) for layer in model._flatten_layers()):
+        raise ModelError(
+            f"--whitening={inputs.patches.size} with --model={name}, which begins with "
+            "a layer of its own: leave it out, or use airbench, branches, cnn or "
+            "resnet (a model of your own takes models.inputs.image_features)"
+        )
 
 
 def _averaging(model: "keras.Model", inputs: Inputs, views: str) -> "keras.Model":
@@ -192,9 +244,11 @@ def _check_hint(name: str, argument: str, hint: Any) -> None:
 
 
 for _name, _config_class in {
+    "airbench": architectures.AirbenchConfig,
     "linear": architectures.LinearConfig,
     "mlp": architectures.MLPConfig,
     "cnn": architectures.CNNConfig,
+    "branches": architectures.BranchesConfig,
     "resnet": architectures.ResNetConfig,
     "vit": architectures.ViTConfig,
     "pretrained": architectures.PretrainedConfig,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import keras
 
 from models.architectures import ResNetConfig
-from models.inputs import input_tensor, preprocessing, require_image
+from models.inputs import image_features, input_tensor, require_image
 from models.layers.batch_normalization import BatchNormalization
 from models.layers.shortcut import IdentityShortcut
 from models.outputs import apply_outputs
@@ -47,7 +47,7 @@ def build(config: ResNetConfig, inputs: Inputs, outputs: Outputs) -> keras.Model
     """
     require_image(f"resnet depth={config.depth}", inputs, 32 if config.is_large else 4)
     images = input_tensor(inputs)
-    x = preprocessing(inputs)(images)
+    x = image_features(inputs, images)
     x = _large(x, config) if config.is_large else _small(x, config)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     outputs_tensor = apply_outputs(x, outputs, config.dropout)

@@ -28,6 +28,31 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True)
+class Patches:
+    """What the patches of the training images are like, for `layers.whitening`.
+
+    Attributes:
+        size: Side of a patch, in pixels.
+        mean: Of the d = size * size * C raw values of a patch, in the order (row,
+            column, channel).
+        covariance: Of the same, by row.
+    """
+
+    size: int
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        shape = {len(self.mean), len(self.covariance), *map(len, self.covariance)}
+        if len(shape) != 1 or len(self.mean) % self.size**2:
+            raise ModelError(
+                f"patches of {self.size}x{self.size} pixels with {len(self.mean)} "
+                f"means and a covariance of {len(self.covariance)} rows: expected one "
+                "of each for every value of a patch"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
 class Inputs:
     """A batch of raw inputs, as the model receives them: float32 [B, *shape].
 
@@ -41,6 +66,8 @@ class Inputs:
         mean: For vectors, the mean of each feature over the training split; () leaves
             the features as they come.
         std: For vectors, the standard deviation of each feature, with `mean`.
+        patches: For images, what a first layer that whitens patches goes by; None is
+            no such layer.
     """
 
     kind: Literal["image", "vector", "table"]
@@ -48,6 +75,7 @@ class Inputs:
     columns: tuple[Column, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    patches: Patches | None = None
 
     def __post_init__(self) -> None:
         rank = {"image": 3, "vector": 1}.get(self.kind)

@@ -24,12 +24,12 @@ class DistributionConfig:
         " multi_worker: synchronous on the machines that TF_CONFIG or SLURM names;"
         " parameter_server: asynchronous, each step by one of the workers that"
         " TF_CONFIG or SLURM names; auto takes the first of parameter_server,"
-        " multi_worker, mirrored, one_device that fits.",
+        " multi_worker, a TPU, mirrored, one_device that fits.",
         choices=STRATEGIES,
     )
     logical_cpus: int = _flag(
         1,
-        "Split the CPU into that many logical devices, to try data parallelism without"
+        "Split the CPU into that many logical devices, to try several devices without"
         " GPUs.",
     )
     accumulate: int = _flag(
@@ -72,11 +72,6 @@ class DistributionConfig:
         if not (math.isfinite(self.peer_timeout) and self.peer_timeout >= 1):
             raise UserError(
                 f"--peer_timeout={self.peer_timeout}: expected 1 or more seconds"
-            )
-        if self.strategy == "one_device" and self.logical_cpus > 1:
-            raise UserError(
-                f"--strategy=one_device with --logical_cpus={self.logical_cpus}:"
-                " expected one device; drop one of the two"
             )
         if self.sync_batch_norm and self.recompute:
             raise UserError(

@@ -16,6 +16,7 @@ import time
 import types
 from collections.abc import Collection, Iterator, Sequence
 
+from app.distribution import lost
 from app.distribution.cluster import Cluster
 from app.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_MISTAKE
 
@@ -93,15 +94,16 @@ class Launcher:
             " firewall"
         )
         self._processes, self._readers = {}, []
-        try:
-            for name in self._tasks:
-                self._start(name)
-            killed = self._wait()
-            for reader in self._readers:
-                reader.join()
-        finally:
-            self._kill_all()
-        return self._judge(killed)
+        with lost.heard() as self._lost:
+            try:
+                for name in self._tasks:
+                    self._start(name)
+                killed = self._wait()
+                for reader in self._readers:
+                    reader.join()
+            finally:
+                self._kill_all()
+            return self._judge(killed)
 
     def _start(self, name: str) -> None:
         cores = max(1, len(os.sched_getaffinity(0)) // self._workers)
@@ -110,6 +112,7 @@ class Launcher:
             **os.environ,
             "TF_CONFIG": self._tasks[name].to_tf_config(),
             "PYTHONUNBUFFERED": "1",
+            **self._lost.environment,
         }
         process = subprocess.Popen(
             self._command,
@@ -119,6 +122,7 @@ class Launcher:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            pass_fds=(self._lost.writing,),
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
@@ -188,6 +192,8 @@ class Launcher:
                 return Ending.LOST, f"{name} hung, and was killed"
             if status < 0:
                 return Ending.LOST, f"{name} died of {signal.Signals(-status).name}"
+        if self._lost.was_told():
+            return Ending.LOST, "a task was lost"
         if any(status == EXIT_INTERRUPTED for status in statuses.values()):
             return Ending.PAUSED, "paused"
         return Ending.DONE, "done"

@@ -8,7 +8,6 @@ that never comes one too, within a stated time.
 import contextlib
 import os
 import re
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import grpc
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from app.distribution import rendezvous
+from app.distribution import connecting, lost, rendezvous
 from app.distribution.cluster import Cluster
 from app.errors import EXIT_INTERRUPTED
 
@@ -40,7 +39,8 @@ def connect(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     """Meets the other workers; returns their common strategy.
 
     A worker lost between the meeting and TensorFlow's own, which waits for it without
-    end and lets no thread run, ends this process by SIGALRM after `timeout` seconds.
+    end and lets no thread run, ends this process by SIGALRM after `timeout` seconds,
+    by name: see `connecting`.
 
     Raises:
       Interrupted: not all have come within `timeout` seconds; says who is missing.
@@ -48,18 +48,13 @@ def connect(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     os.environ["TF_CONFIG"] = cluster.to_tf_config()
     _watch_heartbeats(cluster, timeout)
     rendezvous.meet(cluster, timeout)
-    with bounded(timeout):
+    others = {
+        cluster.name(index): address
+        for index, address in enumerate(cluster.workers)
+        if index != cluster.index
+    }
+    with connecting.bounded(others, timeout):
         return tf.distribute.MultiWorkerMirroredStrategy()
-
-
-@contextlib.contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Within it the process ends by SIGALRM after so long, whatever holds Python."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextlib.contextmanager
@@ -70,8 +65,8 @@ def failures_named(cluster: Cluster, last_step: Callable[[], int]) -> Iterator[N
     except PEER_ERRORS as error:
         if not cluster.workers:
             raise
-        lost = _named_in(cluster, error.message) or _unreachable(cluster)
-        who = " and ".join(lost) or f"a worker (TensorFlow says: {error.message})"
+        names = _named_in(cluster, error.message) or _unreachable(cluster)
+        who = " and ".join(names) or f"a worker (TensorFlow says: {error.message})"
         end(
             f"{who} died or hangs; the last step that all workers ended is"
             f" {last_step()}; the same command on all workers goes on from the last"
@@ -81,6 +76,7 @@ def failures_named(cluster: Cluster, last_step: Callable[[], int]) -> Iterator[N
 
 def end(reason: str) -> NoReturn:
     """Ends the process at once: TensorFlow's own way out would wait for the peers."""
+    lost.tell_launcher()
     print(f"atelier: {reason}", file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(EXIT_INTERRUPTED)

@@ -2,7 +2,8 @@
 
 A worker or parameter server runs TensorFlow's server and nothing else, until the chief
 has gone (`serve`). The chief connects to all of them (`connect`), and watches that each
-still answers (`Watch`): TensorFlow itself would wait for one that hangs without end.
+still answers, and that steps end (`Watch`): TensorFlow itself would wait for a task
+that hangs, or a step that never ends, without end.
 """
 
 import contextlib
@@ -12,12 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import tensorflow as tf
 
-from app.distribution import peers
+from app import ending
+from app.distribution import connecting, peers
 from app.distribution.cluster import Cluster
+from app.distribution.hands import Standstill
 from app.errors import EXIT_DONE, EXIT_INTERRUPTED, Interrupted
 
 _LOOK = 1.0
@@ -44,10 +47,31 @@ def connect(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     partitioner = tf.distribute.experimental.partitioners.MinSizePartitioner(
         min_shard_bytes=_LEAST_PART, max_shards=count
     )
-    with peers.bounded(timeout):
-        return tf.distribute.ParameterServerStrategy(
+    ending.take_nothing_down()
+    with connecting.bounded(dict(_served(cluster)), timeout):
+        strategy = tf.distribute.ParameterServerStrategy(
             resolver, variable_partitioner=partitioner if count > 1 else None
         )
+    _update_divided_variables(strategy)
+    return strategy
+
+
+def _update_divided_variables(strategy: tf.distribute.Strategy) -> None:
+    """Lets Keras' optimizers update variables that are divided among servers.
+
+    TensorFlow computes an update where the variable is; one that is divided is nowhere.
+    What its parts are given is then computed by the worker, and sent part by part.
+    """
+    update = strategy.extended._update
+
+    def update_any(
+        variable: Any, change: Callable[..., Any], args: Any, kwargs: Any, group: bool
+    ) -> Any:
+        if not hasattr(variable, "variables"):
+            return update(variable, change, args, kwargs, group)
+        return change(variable, *args, **kwargs)
+
+    strategy.extended._update = update_any
 
 
 def serve(
@@ -127,20 +151,27 @@ class Watch:
     """Ends the chief, by name, when a task hangs or one it cannot do without is gone.
 
     A worker that died is not missed as long as another is there: TensorFlow gives its
-    steps to the others, and more to it once it is back.
+    steps to the others, and more to it once it is back. If all that are needed answer
+    and yet no step ends, the worker that has one in hand is named.
 
     Args:
       cluster: of the chief.
-      timeout: seconds without an answer.
+      timeout: seconds without an answer, or without the end of a step.
       last_step: the last step that was done.
+      standstill: what was dealt and has not ended, None while nothing is waited for.
     """
 
     def __init__(
-        self, cluster: Cluster, timeout: float, last_step: Callable[[], int]
+        self,
+        cluster: Cluster,
+        timeout: float,
+        last_step: Callable[[], int],
+        standstill: Callable[[], Standstill | None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._timeout = timeout
         self._last_step = last_step
+        self._standstill = standstill
         # When a task answered last; none before it has come, which `connect` waits for.
         self._answered: dict[str, float] = {}
         self._gone: set[str] = set()
@@ -182,6 +213,24 @@ class Watch:
         bearable = self._gone & workers if workers - self._gone else set()
         if lost := sorted(silent - bearable):
             self._end(" and ".join(lost), "died or hangs")
+        # One that has just fallen silent is judged by its silence, not by its steps.
+        late = {n for n, at in self._answered.items() if now - at > self._timeout / 2}
+        waited = None if late - bearable else self._standstill()
+        if waited is not None and waited.seconds > self._timeout:
+            self._end(
+                f"no step has ended for {waited.seconds:.0f} s, though every task"
+                f" answers: {self._holders(waited)}",
+                "(more than --peer_timeout; raise it if a step takes that long)",
+            )
+
+    def _holders(self, waited: Standstill) -> str:
+        if not waited.held:
+            return "no worker has taken the steps that were dealt"
+        return " and ".join(
+            f"{self._cluster.name(worker)} has steps {first} to {last - 1} in hand and"
+            f" is at step {at}"
+            for worker, (first, last, at) in waited.held.items()
+        )
 
     def _named(self, error: tf.errors.OpError) -> str:
         """Who is gone: looked for a while, as the error may come before the port."""

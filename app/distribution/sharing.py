@@ -26,3 +26,9 @@ def distributed(
     return strategy.distribute_datasets_from_function(
         lambda _: make(cluster.index, workers)
     )
+
+
+def replica_id() -> tf.Tensor | int:
+    """The number of the replica that runs a step, among those of all workers."""
+    context = tf.distribute.get_replica_context()
+    return context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else 0

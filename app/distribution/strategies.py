@@ -1,5 +1,8 @@
 """Makes the tf.distribute strategy that the flags ask for."""
 
+import os
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -23,11 +26,18 @@ def make_strategy(
       Interrupted: a worker did not come in time.
     """
     require_fit(config, cluster)
+    if config.strategy == "one_device" and config.logical_cpus > 1:
+        raise UserError(
+            f"--strategy=one_device with --logical_cpus={config.logical_cpus}: expected"
+            " one device; drop one of the two, or name the devices in --model_args"
+        )
     _split_cpu(config.logical_cpus)
     if cluster.servers:
         return servers.connect(cluster, config.peer_timeout)
     if cluster.workers:
         return peers.connect(cluster, config.peer_timeout)
+    if config.strategy == "auto" and config.logical_cpus == 1 and _has_tpu():
+        return _on_tpu()
     gpus = tf.config.list_logical_devices("GPU")
     cpus = tf.config.list_logical_devices("CPU")[: config.logical_cpus]
     devices = [d.name for d in (gpus if gpus and config.logical_cpus == 1 else cpus)]
@@ -39,6 +49,63 @@ def make_strategy(
     if config.strategy == "one_device" or len(devices) < 2:
         return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy(devices)
+
+
+def _has_tpu() -> bool:
+    """Whether there is a TPU: named by the cloud's variable, or in this machine."""
+    return bool(os.environ.get("TPU_NAME") or tf.config.list_physical_devices("TPU"))
+
+
+def _on_tpu() -> tf.distribute.Strategy:
+    """The strategy on all cores of the TPU.
+
+    Raises:
+      UserError: it does not answer.
+    """
+    name = os.environ.get("TPU_NAME", "")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(name)
+    except (tf.errors.OpError, ValueError, OSError) as error:
+        raise UserError(
+            f"TPU_NAME={name}: the TPU cannot be used ({error}): expected one that"
+            " answers; or train without it by --strategy=one_device"
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def place_on(
+    devices: Sequence[str], config: DistributionConfig, cluster: Cluster = ALONE
+) -> tf.distribute.Strategy:
+    """The strategy for a model whose layers are divided among `devices`.
+
+    Raises:
+      UserError: the devices are not there, or the flags ask for replicas too.
+    """
+    named = f"--model_args=devices={'+'.join(devices)}"
+    wanted = config.strategy
+    if cluster.workers or wanted not in ("auto", "one_device"):
+        wanted = "several workers" if cluster.workers else f"--strategy={wanted}"
+        raise UserError(
+            f"{named} with {wanted}: expected one process and --strategy=one_device,"
+            " in which one copy of the model is divided among the devices"
+        )
+    for flag in ("recompute", "sync_batch_norm"):
+        if getattr(config, flag):
+            raise UserError(
+                f"{named} with --{flag}: expected one of the two; drop one of them"
+            )
+    _split_cpu(config.logical_cpus)
+    found = [
+        device.name.removeprefix("/device:").lower()
+        for device in tf.config.list_logical_devices()
+    ]
+    missing = [device for device in devices if device not in found]
+    if missing:
+        raise UserError(
+            f"{named}: there is no {missing[0]} here, only {', '.join(sorted(found))};"
+            " name these, or try it on the CPU by --logical_cpus=2 and cpu:0+cpu:1"
+        )
+    return tf.distribute.get_strategy()
 
 
 def require_divisible(

@@ -19,10 +19,11 @@ from app.config import TrainConfig
 from app.errors import UserError
 from app.experiment import RunFolder
 from app.training import checkpoints, state
-from models import losses, metrics, optimizers, registry
+from models import losses, metrics, optimizers, placement, registry
 from models.errors import ModelError
 from models.layers import batch_normalization
-from models.spec import Column, Inputs, Outputs
+from models.spec import Column, Inputs, Outputs, Patches
+from pipelines import patches
 from pipelines.dataset import Dataset, open_dataset, open_whole
 from pipelines.errors import DataError
 from pipelines.features import Features
@@ -107,6 +108,8 @@ def build_optimizer(
     optimizer = optimizers.build(
         config.optimizer, network.model, order.steps_per_epoch, last_step
     )
+    if devices_of(config):
+        placement.follow_variables(optimizer)
     if config.training.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(network.model.trainable_variables)
@@ -149,8 +152,16 @@ def set_numerics(config: TrainConfig) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """What dataset.json holds: the data's summary, and the statistics models need."""
+def describe_data(dataset: Dataset, whitening: int = 0) -> dict[str, Any]:
+    """What dataset.json holds: the data's summary, and the statistics models need.
+
+    Args:
+      dataset: of the run.
+      whitening: side of the patches that are whitened; 0 where none are.
+
+    Raises:
+      UserError: the examples have no such patches.
+    """
     statistics: dict[str, Any] = {"target_mean": [], "target_std": []}
     if dataset.features.kind == "table":
         from pipelines import tables  # here, as it imports Arrow
@@ -163,6 +174,9 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         targets = targets.reshape(len(targets), -1)
         statistics["target_mean"] = targets.mean(0).tolist()
         statistics["target_std"] = targets.std(0).tolist()
+    if whitening:
+        with user_mistakes():
+            statistics["patches"] = patches.patch_statistics(dataset, whitening)
     return {**dataset.summary(), "statistics": statistics}
 
 
@@ -192,8 +206,26 @@ def require_same_data(
             )
 
 
-def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Network:
+def devices_of(config: TrainConfig) -> tuple[str, ...]:
+    """The devices that the model's layers are divided among; () if they are not.
+
+    Raises:
+      UserError: the model's arguments are not fit.
+    """
+    with user_mistakes():
+        return registry.devices_of(config.model.model, config.model.model_args)
+
+
+def build_network(
+    config: TrainConfig, description: Mapping[str, Any], placed: bool = False
+) -> Network:
     """Builds the model for the examples that dataset.json describes.
+
+    Args:
+      config: the flags.
+      description: as in dataset.json.
+      placed: whether its layers are put on the devices that its arguments name. What
+        is evaluated, exported or predicted with later may have other devices.
 
     Raises:
       UserError: the model does not fit the examples.
@@ -208,6 +240,7 @@ def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Networ
                 Column(**{**column, "vocabulary": tuple(column.get("vocabulary", ()))})
                 for column in statistics.get("columns", ())
             ),
+            patches=_patches(statistics.get("patches")),
         )
         outputs = Outputs(
             task=features.task,
@@ -221,6 +254,7 @@ def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Networ
             inputs,
             outputs,
             config.model.test_time_augmentation,
+            placed,
         )
         notes = _fuse_batch_normalization(model)
         loss = losses.per_example_loss(config.loss, outputs)
@@ -228,6 +262,14 @@ def build_network(config: TrainConfig, description: Mapping[str, Any]) -> Networ
         plain_loss = losses.per_example_loss(plain, outputs)
     measured = metrics.metrics_for(outputs)
     return Network(model, outputs, loss, plain_loss, measured, notes)
+
+
+def _patches(found: Mapping[str, Any] | None) -> Patches | None:
+    """What dataset.json says of the patches to whiten, as a model takes it."""
+    if found is None:
+        return None
+    covariance = tuple(map(tuple, found["covariance"]))
+    return Patches(found["size"], tuple(found["mean"]), covariance)
 
 
 def _fuse_batch_normalization(model: keras.Model) -> tuple[str, ...]:

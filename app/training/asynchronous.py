@@ -12,6 +12,7 @@ by what a step adds to them.
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,8 +21,9 @@ import numpy as np
 import tensorflow as tf
 
 from app.config import TrainConfig
+from app.distribution.hands import Hands
 from app.errors import UserError
-from app.training import randomness
+from app.training import randomness, transfer
 from app.training.step import StepResult, Trainer
 from models.metrics import Metrics
 from pipelines.dataset import Dataset
@@ -34,6 +36,8 @@ _LARGEST_CHUNK = 64
 _STALENESS = 32
 # Columns of a chunk's row in the ledger, before staleness and metrics.
 _DONE, _WAITED, _STALE, _BEFORE = 0, 1, 2, 3
+# Seconds between looks at whether all has ended, and at how far the workers are.
+_LOOK, _COUNT = 0.002, 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +106,9 @@ class AsynchronousTrainer(Trainer):
       workers: how many there are.
       metrics: what is summed up over the examples.
       parts: as of `Trainer`.
+
+    Attributes:
+      hands: which worker has which steps in hand.
     """
 
     def __init__(
@@ -117,6 +124,7 @@ class AsynchronousTrainer(Trainer):
         # It warns of what is not scheduled, tracing included, which is no mistake here.
         strategy.extended._allow_run_without_coordinator = True
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+        self.hands = Hands(self._coordinator)
         rows = _CHUNKS_PER_WORKER * workers
         columns = _BEFORE + _STALENESS + len(metrics.names)
         with strategy.scope():
@@ -189,23 +197,38 @@ class AsynchronousTrainer(Trainer):
     ) -> tuple[np.ndarray, list[tuple[float, bool, int]]]:
         """Has the chunks done; the ledger's sums, and where each chunk ended."""
         self._ledger.assign(tf.zeros_like(self._ledger))
-        results = [
-            self._coordinator.schedule(
-                self._segment,
-                args=tuple(
-                    tf.constant(value, tf.int64)
-                    for value in (chunk.slot, chunk.first, chunk.last)
-                ),
-            )
-            for chunk in chunks
-        ]
-        self._coordinator.join()
+        with self.hands.dealing():
+            results = [
+                self._coordinator.schedule(
+                    self._segment,
+                    args=tuple(
+                        tf.constant(value, tf.int64)
+                        for value in (chunk.slot, chunk.first, chunk.last)
+                    ),
+                )
+                for chunk in chunks
+            ]
+            self._await_all()
         ledger = self._ledger.numpy()
         ends = []
         for result in results:
             loss, finite, step = result.fetch()
             ends.append((float(loss), bool(finite), int(step)))
         return ledger.sum(axis=0), ends
+
+    def _await_all(self) -> None:
+        """Returns when all that was dealt has ended; counts the steps meanwhile.
+
+        Raises:
+          tf.errors.OpError: a task that cannot be done without is gone.
+        """
+        counted = time.monotonic()
+        while not self._coordinator.done():
+            time.sleep(_LOOK)
+            if time.monotonic() - counted > _COUNT:
+                done = self._ledger.numpy()[:, _DONE]
+                self.hands.seen(tuple(int(steps) for steps in done))
+                counted = time.monotonic()
 
     def _settle_updates(self, step: int) -> None:
         """Compares the updates that were applied with the steps that were done.
@@ -250,7 +273,7 @@ class AsynchronousTrainer(Trainer):
         """Batches of a chunk's steps, read on the worker; None where data is held."""
         if self._feed.resident:
             return None
-        return iter(self._feed.batches(step).take(last - step))
+        return iter(self._feed.batches(step, native=True).take(last - step))
 
     @tf.autograph.experimental.do_not_convert
     def _counted_step(
@@ -278,21 +301,29 @@ class AsynchronousTrainer(Trainer):
         return loss, finite > 0
 
     @contextlib.contextmanager
-    def _forward_pass(self) -> Iterator[None]:
-        """Within it moving averages are those read at first; after it, added to."""
+    def _forward_pass(self, tape: tf.GradientTape) -> Iterator[list[Any]]:
+        """Within it variables are as read at first; moving averages are added to after.
+
+        All are read at once, and gradients are those of what was read.
+        """
+        trained = self._model.trainable_variables
         moving = [
             variable
             for variable in self._model.non_trainable_variables
             if tf.as_dtype(variable.dtype).is_floating
         ]
-        read = [(v, tf.convert_to_tensor(v.value)) for v in moving]
+        values = transfer.read([*trained, *moving])
+        tape.watch(values[: len(trained)])
+        read = list(zip([*trained, *moving], values, strict=True))
         with keras.StatelessScope(read, collect_losses=True) as scope:
-            before = [scope.get_current_value(variable) for variable in moving]
-            yield
-        for variable, old in zip(moving, before, strict=True):
-            new = scope.get_current_value(variable)
-            if new is not old:
-                variable.value.assign_add(new - old)
+            yield values[: len(trained)]
+        before = read[len(trained) :]
+        now = [(v, scope.get_current_value(v), old) for v, old in before]
+        moved = [(v, new - old) for v, new, old in now if new is not old]
+        changed = [variable for variable, _ in moved]
+        changes = transfer.send([change for _, change in moved], changed)
+        for variable, change in zip(changed, changes, strict=True):
+            variable.value.assign_add(change)
 
     def _at(self, step: tf.Tensor) -> keras.StatelessScope:
         """Within it, in this thread, the optimizer has done `step` steps."""
@@ -302,8 +333,9 @@ class AsynchronousTrainer(Trainer):
         self, gradients: list[tf.Tensor], variables: list[Any], step: tf.Tensor
     ) -> None:
         """Applies gradients as those of `step`, whatever steps others have done."""
+        sent = transfer.send(gradients, variables)
         with self._at(step):
-            self._optimizer.apply(gradients, variables)
+            self._optimizer.apply(sent, variables)
         for variable in variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))

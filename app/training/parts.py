@@ -70,10 +70,10 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     if cluster.servers:
         asynchronous.require_flags_fit(config)
     assembly.set_threads(config)
-    strategy = strategies.make_strategy(config.distribution, cluster)
+    strategy = _strategy(config, cluster)
     assembly.set_numerics(precision.with_precision(config, precision.FLOAT32))
     dataset = assembly.open_data(config)
-    description = assembly.describe_data(dataset)
+    description = assembly.describe_data(dataset, config.model.whitening)
     sets = validation.open_sets(config, dataset, description)
     description = validation.describe_sets(description, sets)
 
@@ -94,6 +94,12 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     return dataclasses.replace(parts, notes=(note, *parts.notes))
 
 
+def _strategy(config: TrainConfig, cluster: Cluster) -> tf.distribute.Strategy:
+    if devices := assembly.devices_of(config):
+        return strategies.place_on(devices, config.distribution, cluster)
+    return strategies.make_strategy(config.distribution, cluster)
+
+
 def _assemble(
     config: TrainConfig,
     strategy: tf.distribute.Strategy,
@@ -108,7 +114,7 @@ def _assemble(
         order = dataset.order(config.training.seed)
     last_step = step_of_epoch(config.training.epochs, order.steps_per_epoch)
     with strategy.scope():
-        network = assembly.build_network(config, description)
+        network = assembly.build_network(config, description, placed=True)
         if config.distribution.sync_batch_norm:
             strategies.synchronize_batch_norm(network.model)
         if config.distribution.recompute:
@@ -164,6 +170,7 @@ def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
         "clip_norm": config.optimizer.clip_norm,
         "accumulate": config.distribution.accumulate,
         "cluster": parts.cluster,
+        "placed": bool(assembly.devices_of(config)),
     }
     if parts.workers:
         return asynchronous.AsynchronousTrainer(workers=parts.workers, **given)

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from app.errors import UserError
 from app.training import randomness
+from models import wiring
 
 # From a segment's inputs to its outputs, both flat lists of tensors.
 Segment = Callable[[list[tf.Tensor]], list[tf.Tensor]]
@@ -44,8 +45,8 @@ def recompute(model: keras.Model) -> int:
 
 
 def _recompute_within(layer: keras.layers.Layer) -> int:
-    functional = getattr(layer, "_functional", None) or layer  # of a Sequential
-    if isinstance(functional, keras.Model) and hasattr(functional, "_nodes_by_depth"):
+    functional = wiring.functional(layer)
+    if functional is not None:
         parts = _cut(functional)
         functional.call = functools.partial(_call_functional, functional, parts)
         inner = [n.operation for part in parts if _is_model(part) for n in part]
@@ -67,13 +68,8 @@ def _cut(model: keras.Model) -> list[list[Any]]:
     A model within the model is a part of its own. Of the rest, parts are about as long
     as there are parts, and end where few tensors are waited for.
     """
-    nodes = [
-        node
-        for depth in sorted(model._nodes_by_depth, reverse=True)
-        for node in model._nodes_by_depth[depth]
-        if node.operation and not node.is_input
-    ]
-    waiting = _waiting_after(nodes, model.outputs)
+    nodes = wiring.nodes_in_order(model)
+    waiting = wiring.waiting_after(nodes, model.outputs)
     length = max(2, math.isqrt(len(nodes)))
     parts: list[list[Any]] = []
     first = 0
@@ -104,19 +100,6 @@ def _is_model(part: Sequence[Any]) -> bool:
     operation = part[0].operation
     around = (operation, *getattr(operation, "_layers", ()))
     return any(isinstance(layer, keras.Model) for layer in around)
-
-
-def _waiting_after(nodes: Sequence[Any], outputs: Sequence[Any]) -> list[int]:
-    """How many tensors exist after each node that a later one, or nobody, takes."""
-    last_use = {id(x): i for i, node in enumerate(nodes) for x in node.input_tensors}
-    last_use |= {id(x): len(nodes) for x in outputs}
-    alive: set[int] = set()
-    counts = []
-    for i, node in enumerate(nodes):
-        alive |= {id(x) for x in node.outputs}
-        alive = {key for key in alive if last_use.get(key, -1) > i}
-        counts.append(len(alive))
-    return counts
 
 
 def _call_functional(

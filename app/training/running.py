@@ -18,6 +18,7 @@ from app.config import TrainConfig
 from app.distribution import peers, servers, strategies
 from app.distribution.agreement import Agreement
 from app.distribution.cluster import Cluster, from_environment
+from app.distribution.hands import Standstill
 from app.errors import EXIT_DONE, Interrupted, TrainingFailed, UserError
 from app.experiment import RunFolder, Start, decide_start
 from app.reporting import summary
@@ -69,7 +70,7 @@ def train(config: TrainConfig) -> int:
                 return EXIT_DONE
         is_new = not folder.flags.exists()
         run: Run | None = None
-        with _failures_named(config, cluster, lambda: run.step if run else 0):
+        with _failures_named(config, cluster, lambda: run):
             parts = build_parts(config, cluster)
             if is_new:
                 _hold(held, folder, cluster)
@@ -86,12 +87,20 @@ def _cluster(config: TrainConfig) -> Cluster:
 
 
 def _failures_named(
-    config: TrainConfig, cluster: Cluster, last_step: Callable[[], int]
+    config: TrainConfig, cluster: Cluster, run: "Callable[[], Run | None]"
 ) -> contextlib.AbstractContextManager[None]:
     """Within it a task that fails ends the process with status 75, by name."""
+
+    def last_step() -> int:
+        return started.step if (started := run()) else 0
+
+    def standstill() -> Standstill | None:
+        return started.standstill() if (started := run()) else None
+
     if not cluster.servers:
         return peers.failures_named(cluster, last_step)
-    return servers.Watch(cluster, config.distribution.peer_timeout, last_step).running()
+    timeout = config.distribution.peer_timeout
+    return servers.Watch(cluster, timeout, last_step, standstill).running()
 
 
 def _hold(held: contextlib.ExitStack, folder: RunFolder, cluster: Cluster) -> None:
@@ -124,6 +133,12 @@ class Run:
     def step(self) -> int:
         """The last step that was done."""
         return self._state.progress.step
+
+    def standstill(self) -> Standstill | None:
+        """Steps that workers of parameter servers owe; None while they owe none."""
+        if not isinstance(self._trainer, AsynchronousTrainer):
+            return None
+        return self._trainer.hands.standstill()
 
     def go(self, changed: dict[str, list[Any]]) -> None:
         """Trains from where the folder is.
@@ -180,6 +195,7 @@ class Run:
         except tf.errors.InvalidArgumentError as error:
             raise self._unreadable(error) from error
         finally:
+            self._trainer.stop()
             self._writer.close()
 
     def _unreadable(self, error: tf.errors.OpError) -> Exception:

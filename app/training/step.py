@@ -51,6 +51,8 @@ class Trainer:
       clip_norm: largest norm of the gradients taken together, or None.
       accumulate: parts that a replica's share is worked through in, one after another.
       cluster: the workers, of which this process is one.
+      placed: whether the model's layers are on several devices; then the parts of
+        `accumulate` are worked through at the same time, each on another device.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Trainer:
         clip_norm: float | None,
         accumulate: int = 1,
         cluster: Cluster = ALONE,
+        placed: bool = False,
     ) -> None:
         self._strategy = strategy
         self._model = model
@@ -80,6 +83,7 @@ class Trainer:
         self._replicas = strategy.num_replicas_in_sync
         self._accumulate = accumulate
         self._cluster = cluster
+        self._placed = placed and not tf.config.functions_run_eagerly()
         self._slice = batch_size // (self._replicas * accumulate)
         self._iterator: Any = None
         self._segment = tf.function(self._segment_loop)
@@ -96,6 +100,13 @@ class Trainer:
             self._iterator = iter(self._distributed_batches(step))
         if not tf.config.functions_run_eagerly():
             randomness.refuse_stateful_draws(self._compiled().graph)
+
+    def stop(self) -> None:
+        """Lets go of the stream.
+
+        One that is ended with the interpreter may wait for Python without end.
+        """
+        self._iterator = None
 
     def run(self, first: int, last: int, sums: np.ndarray) -> StepResult:
         """Trains the steps `first` to `last - 1`, or up to one that is not finite.
@@ -126,7 +137,7 @@ class Trainer:
         inputs = tf.nest.map_structure(
             lambda t: tf.TensorSpec(t.shape, t.dtype), self.batch_of(0).inputs
         )
-        forward = tf.function(lambda x: self._model(x, training=False))
+        forward = tf.function(lambda x: self._model(x, training=False), autograph=False)
         return forward.get_concrete_function(inputs)
 
     def traces(self) -> int:
@@ -200,22 +211,29 @@ class Trainer:
     # spend seconds on translating Keras.
     @tf.autograph.experimental.do_not_convert
     def _replica_step(self, step: tf.Tensor, batch: Batch | None) -> tuple[Any, ...]:
-        first = _replica_id() * self._accumulate
+        first = sharing.replica_id() * self._accumulate
         gradients, loss, sums = self._slice_gradients(step, batch, first, 0)
         variables = self._model.trainable_variables
         pairs = zip(gradients, variables, strict=True)
         trained = [v for g, v in pairs if g is not None]
         total = [tf.convert_to_tensor(g) for g in gradients if g is not None]
 
-        def add_next(part: tf.Tensor, *so_far: Any) -> list[Any]:
+        def add_next(part: Any, *so_far: Any) -> list[Any]:
             more, part_loss, part_sums = self._slice_gradients(
                 step, batch, first + part, part
             )
             parts = [*(g for g in more if g is not None), part_loss, part_sums]
-            added = [a + b for a, b in zip(so_far, parts, strict=True)]
+            added = []
+            for a, b in zip(so_far, parts, strict=True):
+                with self._beside(a):
+                    added.append(a + b)
             return [part + 1, *added]
 
-        if self._accumulate > 1:
+        if self._placed:
+            # Nothing makes one part wait for another, but for the device it needs.
+            for part in range(1, self._accumulate):
+                _, *total, loss, sums = add_next(part, *total, loss, sums)
+        elif self._accumulate > 1:
             # One after another, so that the memory of one part is enough.
             _, *total, loss, sums = tf.while_loop(
                 lambda part, *_: part < self._accumulate,
@@ -248,7 +266,7 @@ class Trainer:
                 batch,
             )
         batch = batch.as_floats()
-        with tf.GradientTape() as tape, self._forward_pass():
+        with tf.GradientTape() as tape, self._forward_pass(tape) as sources:
             with randomness.keyed_draws(self._seed, step, index):
                 predictions = self._model(batch.inputs, training=True)
             losses = self._loss(batch.labels, predictions)
@@ -256,8 +274,12 @@ class Trainer:
             scaled = self._optimizer.scale_loss(loss)
         sums = self._metrics.sums(batch.labels, predictions, losses, batch.weights)
         stacked = tf.stack([sums[name] for name in self._metrics.names])
-        gradients = tape.gradient(scaled, self._model.trainable_variables)
-        return gradients, loss, stacked
+        if self._placed:  # the tape would not put each gradient beside its operation
+            return tf.gradients(scaled, [v.value for v in sources]), loss, stacked
+        return tape.gradient(scaled, sources), loss, stacked
+
+    def _beside(self, tensor: tf.Tensor) -> contextlib.AbstractContextManager[None]:
+        return tf.device(tensor.device) if self._placed else contextlib.nullcontext()
 
     def _objective(self, losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """A slice's share of the global batch's mean loss: float32 scalar."""
@@ -288,22 +310,24 @@ class Trainer:
         norm = tf.linalg.global_norm(reduced)
         finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
         factor = self._clip_factor(norm)
-        safe = [
-            tf.where(finite, g if factor is None else g * factor, tf.zeros_like(g))
-            for g in reduced
-        ]
+        safe = []
+        for g in reduced:
+            with self._beside(g):
+                kept = g if factor is None else g * factor
+                safe.append(tf.where(finite, kept, tf.zeros_like(g)))
         self._update(safe, variables, step)
         return finite
 
-    def _forward_pass(self) -> contextlib.AbstractContextManager[None]:
-        """Entered for every forward pass of a training step."""
-        return contextlib.nullcontext()
+    def _forward_pass(
+        self, tape: tf.GradientTape
+    ) -> contextlib.AbstractContextManager[list[Any]]:
+        del tape  # gives what gradients are of; entered for every forward pass
+        return contextlib.nullcontext(self._model.trainable_variables)
 
     def _update(
         self, gradients: list[tf.Tensor], variables: list[Any], step: tf.Tensor
     ) -> None:
-        """Applies gradients; the optimizer counts the steps itself."""
-        del step
+        del step  # the optimizer counts them itself
         self._optimizer.apply(gradients, variables)
 
     def _add_up(
@@ -363,11 +387,6 @@ class Trainer:
             )
 
         return sharing.distributed(self._strategy, self._cluster, share)
-
-
-def _replica_id() -> tf.Tensor | int:
-    context = tf.distribute.get_replica_context()
-    return context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else 0
 
 
 def _leave_reduction_to_the_step(optimizer: keras.optimizers.Optimizer) -> None:

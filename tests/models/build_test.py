@@ -29,6 +29,8 @@ _MODELS = (
     ("vit", "depth=2,width=24,dropout=0.1", _SMALL),
     ("vit", "depth=1,width=24,positions=learnt", _COLOUR),
     ("pretrained", "weights=none,backbone=MobileNet,dropout=0.1", _COLOUR),
+    ("airbench", "width=4,dropout=0.1", _SMALL),
+    ("cnn", "width=8,identity_init=true", _SMALL),
 )
 
 
@@ -116,6 +118,14 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         ("resnet", "depth=50", Inputs("image", (224, 224, 3)), 1000, 25_557_032),
         # Patches, 6 blocks, norm, logits: 48*192+192 + 6*444,864 + 384 + 1,930.
         ("vit", "", _COLOUR, 10, 2_680_906),
+        # Convolutions, biases of the normalizations, logits.
+        (
+            "airbench",
+            "",
+            _COLOUR,
+            10,
+            9 * (192 + 64**2 + 64 * 256 + 3 * 256**2) + 3_722,
+        ),
         ("mlp", "", Inputs("vector", (64,)), 10, 64 * 128 + 128 + 128**2 + 128 + 1290),
     )
     def test_parameter_counts(
@@ -166,6 +176,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         ("resnet", "", Inputs("vector", (5,)), "expected images"),
         ("resnet", "depth=50", _SMALL, "8x8 pixels: expected at least 32x32"),
+        ("airbench", "", Inputs("image", (7, 9, 1)), "expected at least 8x8"),
         ("cnn", "depth=5", _SMALL, "8x8 pixels: expected at least 16x16"),
         ("vit", "patch=3", _SMALL, "patch=3: expected patch to divide both"),
     )

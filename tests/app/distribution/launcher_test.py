@@ -105,6 +105,16 @@ class LauncherTest(parameterized.TestCase):
         self.assertEqual(status, 75)
         self.assertLen(list(self.root.iterdir()), 2)
 
+    def test_a_pause_for_a_loss_is_started_again(self) -> None:
+        program = (
+            "from app.distribution import lost\n"
+            "start == 1 and index == 1 and lost.tell_launcher()\n"
+            "sys.exit(75 if start == 1 else 0)"
+        )
+        status, text = self.launch(program)
+        self.assertEqual(status, 0)
+        self.assertIn("a task was lost: starting all again", text)
+
     @parameterized.parameters(signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
     def test_a_launcher_that_is_stopped_leaves_nothing_running(self, number) -> None:
         program = (

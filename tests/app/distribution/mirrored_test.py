@@ -12,6 +12,7 @@ from app.distribution import strategies
 from app.distribution.config import DistributionConfig
 from app.errors import UserError
 from app.main import main
+from tests.app.distribution import photographs
 from tests.app.distribution.replicas import (
     CONVOLUTIONAL,
     QUICK,
@@ -22,7 +23,8 @@ from tests.app.distribution.replicas import (
 
 class LossesTest(tf.test.TestCase, parameterized.TestCase):
     def test_replicas_train_as_one_does(self) -> None:
-        alone, two, four = (self.losses_on(count) for count in (1, 2, 4))
+        jpegs = photographs.write(pathlib.Path(self.get_temp_dir()))
+        alone, two, four = (self.losses_on(count, jpegs) for count in (1, 2, 4))
         own_statistics = "by replica"
         for case in alone.keys() - {own_statistics}:
             for together in (two, four):
@@ -31,8 +33,9 @@ class LossesTest(tf.test.TestCase, parameterized.TestCase):
             two[own_statistics], alone[own_statistics], rtol=1e-4, atol=0
         )
 
-    def losses_on(self, count: int) -> dict[str, list[float]]:
-        command = [sys.executable, "-m", "tests.app.distribution.replicas", str(count)]
+    def losses_on(self, count: int, jpegs: pathlib.Path) -> dict[str, list[float]]:
+        program = "tests.app.distribution.replicas"
+        command = [sys.executable, "-m", program, str(count), str(jpegs)]
         ran = subprocess.run(command, stdout=subprocess.PIPE, check=True)
         return json.loads(ran.stdout)
 
@@ -102,7 +105,6 @@ class ChecksTest(tf.test.TestCase, parameterized.TestCase):
         {"accumulate": 0},
         {"peer_timeout": 0.0},
         {"parameter_servers": 0},
-        {"strategy": "one_device", "logical_cpus": 2},
         {"sync_batch_norm": True, "accumulate": 2},
     )
     def test_flags_that_make_no_sense(self, **values) -> None:

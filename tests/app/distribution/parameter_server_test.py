@@ -1,16 +1,11 @@
 """Parameter servers as real processes: each step once, whatever fails."""
 
-import contextlib
 import signal
 import time
-from collections.abc import Iterator
 
 import tensorflow as tf
 
-from app.distribution.cluster import Cluster
-from tests.app.distribution.rendezvous_test import free_addresses
-from tests.app.distribution.tasks import TasksTestCase
-from tests.processes import Command
+from tests.app.distribution.tasks import Served, TasksTestCase
 
 TRAIN = (
     "--model=mlp",
@@ -33,7 +28,8 @@ SERIAL = (
     "--threads=1",
 )
 MODELS = {
-    "mlp": ("--model=mlp", "--model_args=width=64"),
+    # Wide enough for a layer to be divided between two servers.
+    "mlp": ("--model=mlp", "--model_args=width=400"),
     "normalized": ("--model=cnn", "--model_args=width=4,depth=2"),
 }
 STEPS = 1349
@@ -48,19 +44,9 @@ class ParameterServerTest(TasksTestCase):
             ["launch", *cluster, "--restarts=1", "--patience=40", "--", *command],
         )
 
-    @contextlib.contextmanager
-    def tasks(self, run: str, *flags: str) -> Iterator[dict[str, Command]]:
+    def tasks(self, run: str, *flags: str):
         """A chief, a parameter server and two workers."""
-        chief, server, *workers = free_addresses(4)
-        arguments = ["train", f"--run_dir={self.root / run}", *TRAIN, *flags]
-        with contextlib.ExitStack() as held:
-            found = {}
-            for job, index in (("ps", 0), ("worker", 0), ("worker", 1), ("chief", 0)):
-                me = Cluster(tuple(workers), index, (server,), chief, job)
-                log = f"{run}-{job}{index}"
-                started = self.started(log, arguments, me.to_tf_config())
-                found[f"{job}{index}"] = held.enter_context(started)
-            yield found
+        return self.served(Served.on_free_ports(2), run, *TRAIN, *flags)
 
     def test_one_worker_trains_as_one_device_does(self) -> None:
         for name, model in MODELS.items():
@@ -77,6 +63,42 @@ class ParameterServerTest(TasksTestCase):
                         line[figure], expected[figure], rtol=1e-4, atol=1e-9
                     )
                 self.assertEqual(line["staleness"], 0)
+
+    def test_four_workers_do_each_step_once(self) -> None:
+        flags = (*TRAIN, "--epochs=6", "--evaluate_every=2")
+        with self.served(Served.on_free_ports(4), "four", *flags) as tasks:
+            for task in tasks.values():
+                self.assert_ends(task, 0)
+        self.assertEqual(self.results("four")["steps"], 270)
+        before = 0
+        for line in self.lines("four"):
+            # A share of the examples since the last line, to the last one of them.
+            right = line["train/accuracy"] * (line["examples"] - before)
+            self.assertAlmostEqual(right, round(right), delta=1e-6)
+            self.assertEqual(line["validation/examples"], 180)
+            self.assertGreater(line["staleness"], 0)
+            before = line["examples"]
+        self.assertEqual(before, 270 * 32)
+
+    def test_a_lost_worker_comes_back_and_every_step_counts_once(self) -> None:
+        cluster = Served.on_free_ports(2)
+        config = dict(cluster.tasks())["worker1"]
+        with self.served(cluster, "run", *TRAIN) as tasks:
+            self.wait_for_checkpoint(tasks["chief0"], "run", after="")
+            tasks["worker1"].signal(signal.SIGKILL)
+            chief = tasks["chief0"]
+            self.assertTrue(chief.wait_for(lambda: "is gone" in chief.output()))
+            again = ["train", f"--run_dir={self.root / 'run'}", *TRAIN]
+            with self.started("again", again, config) as worker:
+                said = self.assert_ends(chief, 0)
+                self.assert_ends(worker, 0)
+        self.assertRegex(said, r"worker 1 \(.*\) is gone since step \d+")
+        self.assertRegex(said, r"worker 1 \(.*\) is back")
+        results = self.results("run")
+        self.assertEqual((results["state"], results["steps"]), ("finished", STEPS))
+        self.assertEqual(results["resumes"], 0)
+        self.assertEqual(results["validation"]["examples"], 180)
+        self.assertGreater(results["validation"]["accuracy"], 0.95)
 
     def test_a_lost_parameter_server_and_signals_cost_a_resume(self) -> None:
         with self.tasks("run") as tasks:

@@ -1,4 +1,4 @@
-"""Trains on some replicas and prints the losses: `python -m …replicas COUNT`.
+"""Trains on some replicas and prints the losses: `python -m …replicas COUNT JPEGS`.
 
 A process of its own for each count: TensorFlow's collectives on CPUs keep the size of a
 group for the process's life.
@@ -34,6 +34,12 @@ CASES = {
     "clipped and averaged": ("--clip_norm=0.5", "--ema=0.9"),
     "balanced and weighted": ("--balance=oversample", "--class_weights=0=3"),
     "synchronized": (*CONVOLUTIONAL, "--sync_batch_norm"),
+    "whitened": (
+        *CONVOLUTIONAL,
+        "--sync_batch_norm",
+        "--whitening=2",
+        "--augment=alternating_flip",
+    ),
     "by replica": CONVOLUTIONAL,
 }
 
@@ -75,5 +81,6 @@ def losses_of(*arguments: str, steps: int) -> list[float]:
 
 if __name__ == "__main__":
     wanted = int(sys.argv[1])
+    cases = CASES | {"photographs": (f"--dataset={sys.argv[2]}", "--cache=none")}
     with on_replicas(wanted, split=max(2, wanted)):
-        print(json.dumps({name: losses_of(*a, steps=50) for name, a in CASES.items()}))
+        print(json.dumps({name: losses_of(*a, steps=50) for name, a in cases.items()}))

@@ -23,6 +23,21 @@ QUICK = (
     "--batch_size=256",
     "--progress=quiet",
 )
+# As recipes/cifar10-speedrun.flags, on digits.
+SPEEDRUN = (
+    "--model=cnn",
+    "--model_args=width=4,depth=2,identity_init=true",
+    "--whitening=2",
+    "--optimizer=conv_muon",
+    "--learning_rate=0.1",
+    "--momentum=0.6",
+    "--schedule=triangular",
+    "--warmup_epochs=0.3",
+    "--label_smoothing=0.2",
+    "--augment=alternating_flip,translate=1",
+    "--ema=0.9",
+    "--test_time_augmentation=flip",
+)
 
 
 class TrainTest(tf.test.TestCase, parameterized.TestCase):
@@ -88,7 +103,9 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
             self.results(run_dir)["weights_sha256"],
         )
 
-    @parameterized.parameters((), ("--balance=oversample", "--class_weights=3=2"))
+    @parameterized.parameters(
+        (), ("--balance=oversample", "--class_weights=3=2"), SPEEDRUN
+    )
     def test_a_pause_goes_on_to_the_same_weights_and_metrics(self, *flags) -> None:
         whole = self.train("whole", *flags)
         paused = self.train("paused", "--stop_after=0.7", *flags, status=75)

@@ -1,0 +1,35 @@
+"""How the layers of a functional model hang together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+def nodes_in_order(model: keras.Model) -> list[Any]:
+    """The calls of layers in a functional model, in an order that they can run in."""
+    return [
+        node
+        for depth in sorted(model._nodes_by_depth, reverse=True)
+        for node in model._nodes_by_depth[depth]
+        if node.operation and not node.is_input
+    ]
+
+
+def waiting_after(nodes: Sequence[Any], outputs: Sequence[Any]) -> list[int]:
+    """How many tensors exist after each node that a later one, or nobody, takes."""
+    last_use = {id(x): i for i, node in enumerate(nodes) for x in node.input_tensors}
+    last_use |= {id(x): len(nodes) for x in outputs}
+    alive: set[int] = set()
+    counts = []
+    for i, node in enumerate(nodes):
+        alive |= {id(x) for x in node.outputs}
+        alive = {key for key in alive if last_use.get(key, -1) > i}
+        counts.append(len(alive))
+    return counts
+
+
+def functional(model: keras.Model) -> keras.Model | None:
+    """The functional model that `model` is, or is inside; None where it is neither."""
+    inner = getattr(model, "_functional", None) or model  # of a Sequential
+    return inner if hasattr(inner, "_nodes_by_depth") else None

@@ -6,6 +6,7 @@ import keras
 
 from models import schedules
 from models.config import OptimizerConfig
+from models.muon import ConvMuon
 
 _NEVER_DECAYED = ("bias", "beta", "gamma", "position_embedding")
 
@@ -41,7 +42,9 @@ def build(
 
 
 def optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
-    """Keras' optimizer of this name, in small letters."""
+    """The optimizer of this name: Keras', in small letters, or our own."""
+    if name == "conv_muon":
+        return ConvMuon
     classes = {key.casefold(): value for key, value in vars(keras.optimizers).items()}
     return classes[name]
 
@@ -58,6 +61,11 @@ def _own_arguments(config: OptimizerConfig) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if config.weight_decay or config.optimizer == "adamw":
         arguments["weight_decay"] = config.weight_decay
+    if config.optimizer in ("muon", "conv_muon"):
+        # Keras' own default would decay what Muon leaves to AdamW by 0.004.
+        arguments["adam_weight_decay"] = config.weight_decay
+    if config.optimizer == "conv_muon":
+        arguments["momentum"] = config.momentum
     if config.optimizer == "sgd":
         arguments.update(momentum=config.momentum, nesterov=config.nesterov)
     return arguments

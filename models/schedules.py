@@ -17,7 +17,8 @@ def build(
 
     After the warm-up, constant stays; step falls by `decay_rate` at once each
     `decay_epochs`, exponential evenly; cosine falls to `final_learning_rate` at
-    `total_steps` (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983).
+    `total_steps` (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983);
+    triangular falls there evenly, so that with the warm-up it is a triangle.
 
     Args:
         config: What was asked for.
@@ -48,6 +49,10 @@ def _after_warmup(
     if config.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(
             rate, max(1, steps), alpha=config.final_learning_rate / rate
+        )
+    if config.schedule == "triangular":
+        return keras.optimizers.schedules.PolynomialDecay(
+            rate, max(1, steps), config.final_learning_rate, power=1.0
         )
     decay_steps = (
         steps / 3

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import difflib
 import math
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -34,6 +35,7 @@ class _Bounds:
 _ARGUMENTS = {
     "crop": _Bounds("the least share of the area kept", 0.01, 1, default=0.08),
     "flip": _Bounds("no value", 1, 1, default=1, whole=True),
+    "alternating_flip": _Bounds("no value", 1, 1, default=1, whole=True),
     "translate": _Bounds("pixels", 1, 4096, whole=True),
     "rotate": _Bounds("degrees", 0, 180),
     "brightness": _Bounds("a fraction of 255", 0, 1),
@@ -55,6 +57,9 @@ class Augmentation:
             aspect ratio from 3/4 to 4/3 (Szegedy et al. 2015, arXiv:1409.4842); where
             images are larger than the image size, taken from the original.
         flip: mirrors left and right with probability 1/2.
+        alternating_flip: mirrors half of the examples left and right in the first
+            epoch, the other half in the second, and so on: of two epochs an example is
+            mirrored in one (Jordan 2024, arXiv:2404.00498, section 3.6).
         translate: shifts by up to so many pixels each way; black comes in.
         rotate: by up to so many degrees each way about the centre, bilinear; black
             comes in.
@@ -71,6 +76,7 @@ class Augmentation:
 
     crop: float = 0.0
     flip: int = 0
+    alternating_flip: int = 0
     translate: int = 0
     rotate: float = 0.0
     brightness: float = 0.0
@@ -81,6 +87,13 @@ class Augmentation:
 
 
 NONE = Augmentation()
+
+
+class Passes(NamedTuple):
+    """Examples by number, and the epoch that each of them is in: int64 [B]."""
+
+    examples: tf.Tensor
+    epochs: tf.Tensor
 
 
 def parse(text: str) -> Augmentation:
@@ -102,6 +115,10 @@ def parse(text: str) -> Augmentation:
         if name in values:
             raise DataError(f"--augment={text}: {name} is given twice; give it once.")
         values[name] = _parse_value(name, value if "=" in item else None)
+    if "flip" in values and "alternating_flip" in values:
+        raise DataError(
+            f"--augment={text}: flip and alternating_flip both mirror; leave one out."
+        )
     return Augmentation(**values)  # type: ignore[arg-type]
 
 
@@ -110,14 +127,15 @@ def _parse_value(name: str, value: str | None) -> float:
     if value is None and bounds.default is not None:
         return bounds.default
     number = math.nan
-    if name != "flip":
+    takes_value = bounds.meaning != "no value"
+    if takes_value:
         with contextlib.suppress(ValueError):
             number = int(value or "") if bounds.whole else float(value or "")
     if not bounds.low <= number <= bounds.high:
         kind = "a whole number" if bounds.whole else "a number"
         expected = (
-            "expected flip, without a value."
-            if name == "flip"
+            f"expected {name}, without a value."
+            if not takes_value
             else f"expected {kind} from {bounds.low:g} to {bounds.high:g}, "
             f"{bounds.meaning}."
         )
@@ -133,6 +151,7 @@ def apply(
     positions: tf.Tensor,
     seed: int,
     classes: int,
+    passes: Passes | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The augmented batch; what is drawn depends on (seed, position) alone.
 
@@ -146,6 +165,7 @@ def apply(
         positions: int64 [B].
         seed: of the run.
         classes: of a classification; 0 for regression.
+        passes: for alternating_flip: which examples these are, in which epoch.
 
     Returns:
         Images [B,H,W,C] from 0 to 255, float32 or, where nothing needed fractions,
@@ -153,12 +173,13 @@ def apply(
     """
     if augmentation.crop:
         images = _cropped(images, augmentation.crop, positions, seed)
+    mirrored = _mirrored(augmentation, positions, seed, passes)
     if augmentation.translate:
         images = warping.shift(
-            images, bool(augmentation.flip), augmentation.translate, positions, seed
+            images, mirrored, augmentation.translate, positions, seed
         )
-    elif augmentation.flip:
-        images = warping.mirror(images, positions, seed)
+    elif mirrored is not None:
+        images = warping.mirror(images, mirrored)
     if augmentation.rotate:
         images = warping.rotate(images, augmentation.rotate, positions, seed)
     if augmentation.brightness:
@@ -177,6 +198,20 @@ def apply(
             images, labels, augmentation.mixup, positions, seed
         )
     return images, labels
+
+
+def _mirrored(
+    augmentation: Augmentation, positions: tf.Tensor, seed: int, passes: Passes | None
+) -> tf.Tensor | None:
+    """Which images are mirrored, bool [B]; None where none ever is."""
+    if augmentation.flip:
+        return warping.mirrored_at(positions, seed)
+    if not augmentation.alternating_flip:
+        return None
+    if passes is None:
+        raise ValueError("alternating_flip depends on the epochs: give passes")
+    at_first = warping.mirrored_at(passes.examples, seed)
+    return tf.not_equal(at_first, passes.epochs % 2 == 1)
 
 
 def _cropped(

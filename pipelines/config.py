@@ -77,9 +77,9 @@ class DataConfig:
     augment: str = _field(
         "",
         "Random changes to training images, for example `flip,translate=2,cutout=8`. "
-        "Known: crop[=MIN_AREA], flip, translate=PIXELS, rotate=DEGREES, "
-        "brightness=FRACTION, contrast=FRACTION, noise=STD, cutout=PIXELS, "
-        "mixup=ALPHA. Applied in this order, whatever the order given.",
+        "Known: crop[=MIN_AREA], flip or alternating_flip, translate=PIXELS, "
+        "rotate=DEGREES, brightness=FRACTION, contrast=FRACTION, noise=STD, "
+        "cutout=PIXELS, mixup=ALPHA. Applied in this order, whatever the order given.",
     )
     cache: str = _field(
         "auto",

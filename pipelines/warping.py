@@ -53,32 +53,34 @@ def crop(
 
 
 def mirrored_at(positions: tf.Tensor, seed: int) -> tf.Tensor:
-    """Whether the image at each of `positions` is mirrored: bool [k]."""
+    """Whether the image at each of `positions` is mirrored, half of them: bool [k]."""
     return randomness.uniform(seed, positions, "flip", 1)[:, 0] < 0.5
 
 
-def mirror(images: tf.Tensor, positions: tf.Tensor, seed: int) -> tf.Tensor:
-    """Mirrors left and right with probability 1/2; the dtype stays."""
+def mirror(images: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
+    """Mirrors left and right where `mirrored`, bool [B], says so; the dtype stays."""
     _, height, width, channels = images.shape
     # TensorFlow reverses the second of three dimensions ten times as fast as others.
     rows = tf.reverse(tf.reshape(images, [-1, width, channels]), [1])
-    mirrored = mirrored_at(positions, seed)[:, None, None, None]
     turned = tf.reshape(rows, [-1, height, width, channels])
-    return tf.where(mirrored, turned, images)
+    return tf.where(mirrored[:, None, None, None], turned, images)
 
 
 def shift(
-    images: tf.Tensor, flips: bool, distance: int, positions: tf.Tensor, seed: int
+    images: tf.Tensor,
+    mirrored: tf.Tensor | None,
+    distance: int,
+    positions: tf.Tensor,
+    seed: int,
 ) -> tf.Tensor:
-    """Mirrors with probability 1/2 if `flips`, and shifts by up to `distance`: uint8.
+    """Mirrors where `mirrored`, bool [B], and shifts by up to `distance`: uint8.
 
     One gather does both: of whole pixels, from images with a black border.
     """
     height, width, channels = images.shape[1:]
     columns = tf.range(width)[None]
-    if flips:
-        mirrored = mirrored_at(positions, seed)[:, None]
-        columns = tf.where(mirrored, width - 1 - columns, columns)
+    if mirrored is not None:
+        columns = tf.where(mirrored[:, None], width - 1 - columns, columns)
     drawn = randomness.uniform(seed, positions, "translate", 2)
     offsets = tf.cast(drawn * (2 * distance + 1), tf.int32)
     rows = tf.range(height)[None] + offsets[:, :1]

@@ -49,7 +49,7 @@ class FlagsTest(tf.test.TestCase, parameterized.TestCase):
         ("--schedule=cosin", "schedule"),
         ("--checkpoint_every=often", "--checkpoint_every=often"),
         ("--split=0.8,0.3,0.1", "--split=0.8,0.3,0.1"),
-        ("--strategy=one_device --logical_cpus=2", "logical_cpus"),
+        ("--sync_batch_norm --recompute", "--recompute"),
         ("stray", "stray"),
         ("--flagfile=/no/such/file", "/no/such/file"),
     )

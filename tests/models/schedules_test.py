@@ -40,6 +40,16 @@ class SchedulesTest(tf.test.TestCase, parameterized.TestCase):
             {0: 1.0, 5: 0.5, 10: 0.25},
         ),
         (
+            "triangular",
+            {"schedule": "triangular", "warmup_epochs": 2.0},
+            {0: 1 / 21, 9: 10 / 21, 20: 1.0, 60: 0.5, 100: 0.0, 150: 0.0},
+        ),
+        (
+            "triangular_to_a_rate",
+            {"schedule": "triangular", "final_learning_rate": 0.2},
+            {0: 1.0, 50: 0.6, 100: 0.2},
+        ),
+        (
             "one_cycle",
             {"schedule": "one_cycle", "final_learning_rate": 0.01},
             {0: 0.1, 45: 1.0, 90: 0.1, 95: 0.055, 100: 0.01, 150: 0.01},

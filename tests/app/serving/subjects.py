@@ -58,7 +58,7 @@ def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Sub
     named = [f"--run_dir={run_dir}", "--batch_size=16", "--cache=memory", *arguments]
     config = flags.parse(TrainConfig, named)
     dataset = Dataset(given, config.data) if given else assembly.open_data(config)
-    description = assembly.describe_data(dataset)
+    description = assembly.describe_data(dataset, config.model.whitening)
     assembly.set_numerics(config)
     network = assembly.build_network(config, description)
     disturb(network.model)

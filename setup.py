@@ -28,6 +28,7 @@ setup(
         "keras-tuner>=1.4.8,<2",
         "matplotlib>=3.9,<4",
         "numpy>=2.0,<3",
+        "opencv-python-headless>=4.10,<6",
         "pillow>=11.3",
         "psutil>=6",
         "pyarrow>=18",

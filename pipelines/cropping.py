@@ -1,8 +1,8 @@
 """Random resized crops, cut from originals while they are decoded.
 
 What is random is drawn for many positions in one go; what is left to do for each image
-is to find its box, to decode that part, and one bilinear resize. Pixels stay uint8 but
-for the resize itself: a float takes four times the memory, and the copies the time.
+is to find its box, to decode that part, and one bilinear resize. Here all of it is done
+by TensorFlow's own operations; `cutting` lets OpenCV resize, where Python may run.
 """
 
 import dataclasses
@@ -63,19 +63,27 @@ class Cropping:
     def cut_encoded(
         self, contents: tf.Tensor, drawn: Draws, channels: int
     ) -> tf.Tensor:
-        """The crop of an encoded image (string []): uint8 [height, width, channels].
+        """The crop of an encoded image (string []): uint8 [height, width, channels]."""
+        return self._finish(self.part_of(contents, drawn, channels), drawn, channels)
+
+    def part_of(self, contents: tf.Tensor, drawn: Draws, channels: int) -> tf.Tensor:
+        """The box of an encoded image (string []), not resized: uint8 [h, w, channels].
 
         Of a JPEG only the part is decoded, and at half, a quarter or an eighth of its
         size where that is enough.
         """
-        is_jpeg = tf.strings.substr(contents, 0, 2) == b"\xff\xd8"
         part = tf.cond(
-            is_jpeg,
+            is_jpeg(contents),
             lambda: self._jpeg_part(contents, drawn, channels),
             lambda: _part(preprocessing.decode_image(contents, channels), drawn),
         )
-        part = tf.ensure_shape(part, (None, None, channels))
-        return self._finish(part, drawn, channels)
+        return tf.ensure_shape(part, (None, None, channels))
+
+    def halvings_of(self, sides: tf.Tensor) -> tf.Tensor:
+        """How often boxes of `sides`, int32 [..., 2], may be halved: int32 [...]."""
+        spare = tf.reduce_min(sides // tf.constant(self.size), axis=-1)
+        ratios = tf.constant(_JPEG_RATIOS[1:])
+        return tf.reduce_sum(tf.cast(spare[..., None] >= ratios, tf.int32), axis=-1)
 
     def cut(self, images: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """The crops of uint8 [k,H,W,C] at `positions`: uint8 [k, height, width, C]."""
@@ -88,8 +96,7 @@ class Cropping:
 
     def _jpeg_part(self, contents: tf.Tensor, drawn: Draws, channels: int) -> tf.Tensor:
         size = tf.io.extract_jpeg_shape(contents)[:2]
-        spare = tf.reduce_min(box_of(drawn, size)[2:] // tf.constant(self.size))
-        halvings = tf.reduce_sum(tf.cast(spare >= _JPEG_RATIOS[1:], tf.int32))
+        halvings = self.halvings_of(box_of(drawn, size)[2:])
 
         def decoded(ratio: int) -> tf.Tensor:
             # As libjpeg counts the pixels of a reduced image: rounded up.
@@ -121,17 +128,23 @@ class Cropping:
         return tf.ensure_shape(image, (*self.size, channels))
 
 
+def is_jpeg(contents: tf.Tensor) -> tf.Tensor:
+    """Whether an encoded image, string [], is a JPEG: bool []."""
+    return tf.strings.substr(contents, 0, 2) == b"\xff\xd8"
+
+
 def box_of(drawn: Draws, size: tf.Tensor) -> tf.Tensor:
     """The box in an image of `size` (int32 [2]): int32 [4], top, left, height, width.
 
-    A side longer than the image's is cut to it.
+    Or boxes [k, 4] of k draws, in images of one size or of `size` [k, 2]. A side longer
+    than the image's is cut to it.
     """
     pixels = tf.cast(size, tf.float32)
-    wanted = tf.round(drawn.shape * tf.sqrt(pixels[0] * pixels[1]))
+    wanted = tf.round(drawn.shape * tf.sqrt(pixels[..., :1] * pixels[..., 1:]))
     sides = tf.clip_by_value(tf.cast(wanted, tf.int32), 1, size)
     room = size - sides
     corner = tf.cast(drawn.corner * tf.cast(room + 1, tf.float32), tf.int32)
-    return tf.concat([tf.minimum(corner, room), sides], axis=0)
+    return tf.concat([tf.minimum(corner, room), sides], axis=-1)
 
 
 def _part(image: tf.Tensor, drawn: Draws) -> tf.Tensor:

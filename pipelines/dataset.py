@@ -17,6 +17,7 @@ from pipelines.batch import Batch
 from pipelines.config import OVERSAMPLE, DataConfig
 from pipelines.cropping import Cropping
 from pipelines.errors import DataError
+from pipelines.evaluating import HeldBatches
 from pipelines.features import Features
 from pipelines.feed import Feed
 from pipelines.memory import fits_in_memory
@@ -187,6 +188,10 @@ class Dataset:
         Raises:
             DataError: the split is empty, or an example cannot be decoded.
         """
+        in_memory = self.held_evaluation(split, batch_size)
+        if in_memory is not None:
+            numbers = tf.data.Dataset.range(in_memory.count)
+            return numbers.map(in_memory.batch).prefetch(2)
         indices = self._indices_of(split)
         slots = np.arange(-(-len(indices) // batch_size) * batch_size)
         weights = np.where(slots < len(indices), np.float32(1), np.float32(0))
@@ -198,23 +203,23 @@ class Dataset:
             )
         )
         weighted = padded.map(lambda chosen, indices, weights: weights)
-        held = self._hold(split)
-        if held is not None:
-            tensors = tf.nest.map_structure(tf.constant, held)
-            examples = padded.map(
-                lambda chosen, indices, weights: (
-                    tf.nest.map_structure(
-                        lambda part: tf.gather(part, chosen), tensors
-                    ),
-                    indices,
-                )
-            )
-        else:
-            chunks = padded.map(lambda chosen, indices, weights: (chosen, indices))
-            examples = self._reader.stream(chunks, batch_size).map(
-                lambda chosen, examples, indices: (examples, indices)
-            )
+        chunks = padded.map(lambda chosen, indices, weights: (chosen, indices))
+        examples = self._reader.stream(chunks, batch_size).map(
+            lambda chosen, examples, indices: (examples, indices)
+        )
         return tf.data.Dataset.zip(examples, weighted).map(self._evaluated).prefetch(2)
+
+    def held_evaluation(self, split: str, batch_size: int) -> HeldBatches | None:
+        """The batches of `evaluation` where the split may be held in memory, else None.
+
+        Raises:
+            DataError: the split is empty, or an example cannot be decoded.
+        """
+        indices = self._indices_of(split)
+        held = self._hold(split)
+        if held is None:
+            return None
+        return HeldBatches(held, self.source.targets[indices], batch_size)
 
     def examples(self, split: str, positions: Sequence[int] | np.ndarray) -> Examples:
         """Examples of a split by position in it, as `evaluation` numbers them."""

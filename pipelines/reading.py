@@ -1,11 +1,12 @@
 """Decoded examples of a source, by index: streamed by tf.data, or read into memory."""
 
+import os
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines import preprocessing
+from pipelines import cutting, preprocessing
 from pipelines.cropping import Cropping
 from pipelines.errors import DataError, first_sentence
 from pipelines.features import Features
@@ -13,6 +14,7 @@ from pipelines.sources.base import Source
 
 _CHUNK = 256
 _LARGEST_CHUNK = 64
+_LARGEST_GRAPH = 16
 _CHUNK_PIXELS = 1 << 20
 
 
@@ -61,6 +63,25 @@ class Reader:
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         ).rebatch(size)
+
+    def crops(
+        self, chunks: tf.data.Dataset, size: int, cropping: Cropping
+    ) -> tf.data.Dataset:
+        """As `stream`, of endless chunks; several times as fast, with Python's help."""
+        chunk = min(size, self._crops_at_once)
+        return (
+            chunks.rebatch(chunk, drop_remainder=True)
+            .map(
+                lambda positions, indices: (
+                    positions,
+                    self._crops_at(positions, indices, cropping),
+                    indices,
+                ),
+                # As many as can run: AUTOTUNE changed its mind, by a factor of two.
+                num_parallel_calls=_cores(),
+            )
+            .rebatch(size)
+        )
 
     @tf.autograph.experimental.do_not_convert  # it has nothing to convert, slowly
     def read(self, indices: np.ndarray) -> Any:
@@ -112,6 +133,14 @@ class Reader:
         height, width, _ = self._image_shape
         return max(1, min(_LARGEST_CHUNK, _CHUNK_PIXELS // (height * width)))
 
+    @property
+    def _crops_at_once(self) -> int:
+        """Crops that one call makes: of encoded images fewer, which make a graph."""
+        height, width, _ = self._image_shape
+        fitting = max(1, 4 * _CHUNK_PIXELS // (height * width))
+        is_encoded = self.source.encoding == "image"
+        return min(fitting, _LARGEST_GRAPH if is_encoded else _LARGEST_CHUNK)
+
     def _examples_at(
         self, positions: tf.Tensor, indices: tf.Tensor, cropping: Cropping | None
     ) -> Any:
@@ -136,6 +165,18 @@ class Reader:
             fn_output_signature=tf.TensorSpec(self._image_shape, tf.uint8),
         )
 
+    def _crops_at(
+        self, positions: tf.Tensor, indices: tf.Tensor, cropping: Cropping
+    ) -> tf.Tensor:
+        source = self.source
+        if source.encoding != "image":
+            return cutting.cut_arrays(cropping, source, positions, indices)
+        if source.batched:
+            contents = tf.unstack(source.lookup(indices))
+        else:
+            contents = [source.lookup(index) for index in tf.unstack(indices)]
+        return cutting.cut_images(cropping, contents, positions, self._image_shape[2])
+
     def _decode(self, contents: tf.Tensor) -> tf.Tensor:
         if self.source.features.shape[:2] == self._image_shape[:2]:
             image = preprocessing.decode_image(contents, self._image_shape[2])
@@ -153,3 +194,10 @@ class Reader:
         height, width, channels = self.features.shape
         assert height and width and channels  # complete once a dataset is open
         return height, width, channels
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # where the system has it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,5 +1,6 @@
 """An example as a record of a packed dataset: a tf.train.Example, as TFDS writes it."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -74,6 +75,29 @@ def parse_arrays(features: Features, records: Iterable[bytes]) -> np.ndarray:
         (contents,) = stored.bytes_list.value
         row[...] = np.frombuffer(contents, found.dtype).reshape(row.shape)
     return found
+
+
+def array_prefix(features: Features, target: Any) -> bytes:
+    """What stands before the array's bytes in a record of an image, as packed now.
+
+    The protocol has no array that ends by 0xFF before its contents: lengths do not.
+    """
+    contents = np.full(_complete(features.shape), 255, np.uint8)
+    record = serialize(features, contents, target)
+    return record[: record.index(contents.tobytes())]
+
+
+def array_of(features: Features, record: memoryview, prefix: bytes) -> np.ndarray:
+    """The array in a record that begins by `prefix`, without a copy; else parsed.
+
+    Raises:
+        ValueError: it is of another size.
+    """
+    end = len(prefix) + math.prod(_complete(features.shape))
+    if len(record) >= end and record[: len(prefix)] == prefix:
+        found = np.frombuffer(record[len(prefix) : end], np.uint8)
+        return found.reshape(_complete(features.shape))
+    return parse_arrays(features, [bytes(record)])[0]
 
 
 def parse_target(features: Features, record: bytes) -> Any:

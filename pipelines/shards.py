@@ -52,6 +52,11 @@ class ArrayRecordShard:
         found: list[bytes] = self._reader.read(list(rows))
         return found
 
+    def read_into(self, scratch: bytearray, row: int) -> memoryview:
+        """The record of this number; its reader has no way to use `scratch`."""
+        del scratch
+        return memoryview(self._reader.read([row])[0])
+
 
 class TFRecordShard:
     """Random access to the records of a TFRecord file, by a scan of their lengths."""
@@ -69,6 +74,15 @@ class TFRecordShard:
         return [
             os.pread(file, size, at) for at, size in map(self._places.__getitem__, rows)
         ]
+
+    def read_into(self, scratch: bytearray, row: int) -> memoryview:
+        """The record of this number, in `scratch`, which grows to hold it."""
+        at, size = self._places[row]
+        if len(scratch) < size:
+            scratch.extend(bytes(size - len(scratch)))
+        record = memoryview(scratch)[:size]
+        read = os.preadv(self._file.fileno(), [record], at)
+        return record[:read]
 
 
 Shard = ArrayRecordShard | TFRecordShard

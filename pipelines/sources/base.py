@@ -1,7 +1,7 @@
 """The interface that every source gives: random access to raw examples."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -78,6 +78,13 @@ class Source(abc.ABC):
         Encoded images as a list of bytes, arrays stacked [k, …], rows as a dict of
         columns [k].
         """
+
+    def each(self, indices: np.ndarray) -> Iterator[np.ndarray]:
+        """The arrays at `indices` (int64 [k]), one after the other, read in Python.
+
+        Where `encoding` is `array`. One may be overwritten by the next.
+        """
+        yield from self.read(indices)  # type: ignore[misc]
 
     @abc.abstractmethod
     def lookup(self, indices: "tf.Tensor") -> Any:

@@ -26,6 +26,9 @@ _R = TypeVar("_R")
 _NAMED = 5  # ignored files that are named; the rest is counted
 _CHUNK = 1024  # images that are handed to the threads at once
 
+# SHA-256 and header of an image, or what is wrong with it.
+Facts = tuple[bytes, ImageHeader | HeaderError]
+
 
 class EncodedSource(Source):
     """Encoded images, by index; sizes and hashes are known once examined."""
@@ -170,7 +173,11 @@ class EncodedSource(Source):
 
     @abc.abstractmethod
     def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
-        """The encoded images at `indices` in runs, read ahead where that is faster."""
+        """The encoded images at `indices` in runs."""
+
+    def _read_facts(self, indices: np.ndarray) -> Iterator[Facts]:
+        """SHA-256 and header of each of the images."""
+        return in_parallel(facts_of, self._contents(indices))
 
     def _look_at(self, indices: np.ndarray, facts: np.ndarray) -> None:
         """Reads images and fills their rows in `facts`.
@@ -180,7 +187,7 @@ class EncodedSource(Source):
         """
         digests, headers = [], []
         for index, (digest, header) in zip(
-            indices, _in_parallel(_facts_of, self._contents(indices)), strict=True
+            indices, self._read_facts(indices), strict=True
         ):
             if isinstance(header, HeaderError):
                 where = self.describe(int(index))
@@ -229,11 +236,9 @@ def check_pixels(path: str, header: ImageHeader, max_pixels: int) -> None:
         )
 
 
-def _facts_of(
-    run: Sequence[bytes],
-) -> list[tuple[bytes, ImageHeader | HeaderError]]:
+def facts_of(run: Sequence[bytes]) -> list[Facts]:
     """SHA-256 and header of each, or what is wrong with it."""
-    found: list[tuple[bytes, ImageHeader | HeaderError]] = []
+    found: list[Facts] = []
     for contents in run:
         try:
             header: ImageHeader | HeaderError = read_header(contents)
@@ -243,12 +248,15 @@ def _facts_of(
     return found
 
 
-def _in_parallel(work: Callable[[_T], list[_R]], parts: Iterable[_T]) -> Iterator[_R]:
-    """Results in order, by a thread for each core: hashing holds no lock.
+def in_parallel(
+    work: Callable[[_T], list[_R]], parts: Iterable[_T], workers: int | None = None
+) -> Iterator[_R]:
+    """Results in order, by so many threads or one for each core.
 
-    Unlike Executor.map it takes no more of `parts` than it works on.
+    For what holds no lock, such as hashing. Unlike Executor.map it takes no more of
+    `parts` than it works on.
     """
-    workers = os.cpu_count() or 1
+    workers = workers or os.cpu_count() or 1
     waiting: collections.deque[Future[list[_R]]] = collections.deque()
     with ThreadPoolExecutor(workers) as pool:
         for part in parts:

@@ -4,7 +4,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class PackedSource(Source):
         ]
         lengths = [part["stop"] - part["start"] for part in manifest["parts"]]
         self._ends = np.cumsum(lengths, dtype=np.int64)
+        self._prefixes: dict[int, bytes] = {}
 
     def examine(self, max_pixels: int, allowed: int = 0) -> None:
         """Images of one size are checked by that; others were when they were packed."""
@@ -78,6 +79,19 @@ class PackedSource(Source):
         )
         return found
 
+    def each(self, indices: np.ndarray) -> Iterator[np.ndarray]:
+        """The arrays at `indices`, each read into the memory of the one before."""
+        if self.features.kind != "image":
+            yield from self._arrays(indices)
+            return
+        scratch = bytearray()
+        for index in indices.tolist():
+            part, row = self._place(index)
+            record = self._shards[part].read_into(scratch, row)
+            yield serialization.array_of(
+                self.features, record, self._prefix_of(self.targets[index])
+            )
+
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The examples at `indices` [k]; records are fetched by Python."""
         if self.encoding == "image":
@@ -94,6 +108,14 @@ class PackedSource(Source):
         """The file and the number of the record in it."""
         part, row = self._place(index)
         return f"{self.name}, {self._files[part]}, record {row}"
+
+    def _prefix_of(self, target: Any) -> bytes:
+        """What stands before the array in a record with this target."""
+        # Values take the same room whatever they are.
+        key = int(target) if self.features.classes else 0
+        if key not in self._prefixes:
+            self._prefixes[key] = serialization.array_prefix(self.features, target)
+        return self._prefixes[key]
 
     def _place(self, index: int) -> tuple[int, int]:
         part = int(np.searchsorted(self._ends, index, side="right"))

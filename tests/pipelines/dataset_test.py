@@ -123,6 +123,27 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
         for name, label in zip(looked_at.names, looked_at.labels, strict=True):
             self.assertEqual(Path(name).parent.name, ("cat", "dog")[label])
 
+    @parameterized.parameters(1, 2)
+    def test_held_evaluation_has_the_streamed_one_s_batches(self, slices: int) -> None:
+        held = self._pets(cache="memory").held_evaluation("train", 4)
+        assert held is not None
+        compiled = tf.function(held.batch)
+        size = 4 // slices
+        found = [
+            compiled(tf.constant(index), tf.constant(part * size), size)
+            for index in range(held.count)
+            for part in range(slices)
+        ]
+        streamed = [*self._pets(cache="none").evaluation("train", 4)]
+        for name in ("inputs", "labels", "weights"):
+            self.assertAllEqual(
+                np.concatenate([getattr(batch, name) for batch in found]),
+                np.concatenate([getattr(batch, name) for batch in streamed]),
+            )
+
+    def test_no_held_evaluation_of_what_is_not_held(self) -> None:
+        self.assertIsNone(self._pets(cache="none").held_evaluation("train", 4))
+
     def test_a_split_that_is_empty_cannot_be_evaluated(self) -> None:
         dataset = self._open(split="0.9,0.1,0")
         with self.assertRaisesRegex(DataError, "has no test examples"):

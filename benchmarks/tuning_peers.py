@@ -1,7 +1,7 @@
 """The peers of benchmarks.tuning, each as its own tutorial has it.
 
-`python -m benchmarks.tuning_peers PEER LOG FOLDER SEED TRIALS EPOCHS` searches, and
-adds the validation accuracy of each epoch to LOG.
+`python -m benchmarks.tuning_peers PEER DATA LOG FOLDER SEED TRIALS EPOCHS` searches,
+and adds the validation accuracy of each epoch to LOG.
 """
 
 import pathlib
@@ -17,29 +17,24 @@ _RATES = (1e-4, 1e-1)
 
 def main() -> None:
     """Runs the peer that the command line names."""
-    peer, log, folder, *numbers = sys.argv[1:]
+    peer, path, log, folder, *numbers = sys.argv[1:]
     seed, trials, epochs = map(int, numbers)
-    data = _data()
+    data = _data(path)
     if peer == "optuna":
         _optuna(data, pathlib.Path(log), seed, trials, epochs)
     else:
         _keras_tuner(peer, data, pathlib.Path(log), folder, seed, trials, epochs)
 
 
-def _data() -> dict[str, Any]:
-    """Atelier's own split of digits, as arrays."""
+def _data(path: str) -> dict[str, Any]:
+    """What benchmarks.tuning wrote, as `fit` takes it."""
     import numpy as np
 
-    from pipelines.config import DataConfig
-    from pipelines.dataset import open_dataset
-
-    dataset = open_dataset(DataConfig())
-    arrays = {}
-    for split in ("train", "validation"):
-        indices = dataset.splits[split]
-        images = np.asarray(dataset.source.read(indices), np.float32)
-        arrays[split] = (images, dataset.source.targets[indices])
-    return arrays
+    with np.load(path) as arrays:
+        return {
+            split: (arrays[f"x_{split}"].astype(np.float32), arrays[f"y_{split}"])
+            for split in ("train", "validation")
+        }
 
 
 def _model(width: int, optimizer: str, rate: float) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import augmentation as augmentations
-from pipelines.augmentation import Augmentation
+from pipelines.augmentation import Augmentation, Passes
 from pipelines.batch import Batch
 from pipelines.cropping import Cropping
 from pipelines.order import Order
@@ -97,6 +97,7 @@ class Feed:
         first: int = 0,
         count: int | None = None,
         batch_size: int | None = None,
+        native: bool = False,
     ) -> tf.data.Dataset:
         """Endless batches from `first_step` on, read ahead in parallel.
 
@@ -106,6 +107,8 @@ class Feed:
             count: size of the slice; by default the global batch.
             batch_size: examples in an element, a divisor of `count`; by default
                 `count`.
+            native: whether only TensorFlow's own operations may be used, as on a worker
+                of parameter servers.
 
         Returns:
             A dataset of `Batch`; images may be uint8, see there.
@@ -122,11 +125,11 @@ class Feed:
                 )
             )
             return batches.prefetch(tf.data.AUTOTUNE)
-        read = self._reader.stream(
-            steps.map(lambda step: self._positions_and_indices(step, first, count)),
-            size,
-            self._cropping,
-        )
+        chunks = steps.map(lambda step: self._positions_and_indices(step, first, count))
+        if self._cropping is None or native:
+            read = self._reader.stream(chunks, size, self._cropping)
+        else:
+            read = self._reader.crops(chunks, size, self._cropping)
         return read.map(
             lambda positions, examples, indices: self._finish(
                 *self._sized(size, positions, examples, indices)
@@ -179,6 +182,7 @@ class Feed:
                 positions,
                 self.order.seed,
                 classes=len(features.classes),
+                passes=Passes(indices, self.order.epoch_of(positions)),
             )
         return Batch(examples, labels, self._weights_of(indices, labels))
 

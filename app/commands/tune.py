@@ -5,6 +5,13 @@ from app.config import TuneConfig
 CONFIG = TuneConfig
 
 
+def get_ready(config: TuneConfig) -> None:
+    """Starts the process that trials are forked from."""
+    from app.searching import processes
+
+    processes.get_ready(config.agent)
+
+
 def run(config: TuneConfig) -> int:
     """Searches; returns the exit status."""
     from app.searching import command

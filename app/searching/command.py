@@ -36,7 +36,7 @@ def tune(config: TuneConfig) -> int:
     _oracle(config, space, Objective("validation/loss", "min"))
     if folder.state.exists():
         folder.require_same(config)
-    starter = Starter(config.agent, folder.log("start"))
+    starter = Starter(config.agent)
     with contextlib.closing(Presence(folder)) as presence:
         search, objective, threads = _open(config, folder, space, starter)
         report = reports.Screen(search, objective, config)

@@ -11,10 +11,29 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from app import quiet
 from app.searching import trial
 from app.searching.config import AgentConfig
 
 Process = multiprocessing.process.BaseProcess
+
+
+def get_ready(config: AgentConfig) -> None:
+    """Begins to import TensorFlow in the process that trials are to be forked from.
+
+    Returns at once: to be called before this process imports it too.
+    """
+    if _is_warm(config):
+        quiet.set_environment()
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(trial.PRELOADED))
+        # What libraries say when they are imported, this process hears as well.
+        with _standard_error_to(os.devnull):
+            multiprocessing.forkserver.ensure_running()
+
+
+def _is_warm(config: AgentConfig) -> bool:
+    return config.warm and sys.platform == "linux"
 
 
 class Starter:
@@ -25,19 +44,13 @@ class Starter:
     of its own, which end with it.
 
     Args:
-      config: of this machine's processes.
-      log: takes what libraries say when they are imported.
+      config: of this machine's processes; `get_ready` was called with it.
     """
 
-    def __init__(self, config: AgentConfig, log: pathlib.Path) -> None:
-        warm = config.warm and sys.platform == "linux"
+    def __init__(self, config: AgentConfig) -> None:
         self._context: Any = multiprocessing.get_context(
-            "forkserver" if warm else "spawn"
+            "forkserver" if _is_warm(config) else "spawn"
         )
-        if warm:
-            self._context.set_forkserver_preload(list(trial.PRELOADED))
-            with _standard_error_to(log):
-                multiprocessing.forkserver.ensure_running()
         self._memory_gb = config.trial_memory
         self._cores = shares(available_cores(), config.workers)
         self._gpus = shares(available_gpus(), config.workers)
@@ -68,12 +81,11 @@ class Starter:
 
 
 @contextlib.contextmanager
-def _standard_error_to(log: pathlib.Path) -> Iterator[None]:
-    """What a process started within it says goes to the log."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+def _standard_error_to(path: str) -> Iterator[None]:
+    """What a process started within it says goes to a file that is there."""
     sys.stderr.flush()
     before = os.dup(2)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    descriptor = os.open(path, os.O_WRONLY)
     os.dup2(descriptor, 2)
     try:
         yield

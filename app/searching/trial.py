@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 
 # Imported ahead of time by the process that trials are forked from.
-PRELOADED = ("app.searching.trial", "app.commands.train", "app.training.running")
+PRELOADED = ("app.searching.trial", "app.commands.train", "app.searching.preloaded")
 _GB = 10**9
 
 

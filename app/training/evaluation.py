@@ -18,6 +18,7 @@ from app.distribution.cluster import ALONE, Cluster
 from models.losses import PerExampleLoss
 from models.metrics import Metrics
 from pipelines.batch import Batch
+from pipelines.evaluating import HeldBatches
 
 # Batches between two looks at whether a pause was asked for.
 _CHUNK = 16
@@ -48,7 +49,7 @@ class Evaluator:
       model: the Keras model.
       loss: loss of each example.
       metrics: what is summed up over the examples.
-      batches: a dataset of padded `Batch`es of the split.
+      batches: padded `Batch`es of the split: a dataset, or held in memory.
       examples: how many examples the split has.
       batch_size: of the batches.
       cluster: the workers, of which this process is one.
@@ -62,7 +63,7 @@ class Evaluator:
         model: keras.Model,
         loss: PerExampleLoss,
         metrics: Metrics,
-        batches: tf.data.Dataset,
+        batches: tf.data.Dataset | HeldBatches,
         examples: int,
         batch_size: int,
         cluster: Cluster = ALONE,
@@ -75,9 +76,12 @@ class Evaluator:
         self._metrics = metrics
         self._examples = examples
         self._batch_count = -(-examples // batch_size)
-        self._batches = sharing.distributed(
-            strategy, cluster, functools.partial(_share, strategy, batches, batch_size)
-        )
+        self._slice = batch_size // strategy.num_replicas_in_sync
+        self._held = batches if isinstance(batches, HeldBatches) else None
+        self._batches: Any = None
+        if not isinstance(batches, HeldBatches):
+            share = functools.partial(_share, strategy, batches, batch_size)
+            self._batches = sharing.distributed(strategy, cluster, share)
         self._chunk = tf.function(self._chunk_loop, reduce_retracing=True)
 
     def evaluate(self, paused: Callable[[], bool] = lambda: False) -> dict[str, float]:
@@ -91,13 +95,14 @@ class Evaluator:
             pairs = zip(self._model.weights, self._source.weights, strict=True)
             for mine, theirs in pairs:
                 mine.assign(theirs.numpy())
-        iterator = iter(self._batches)
+        iterator = None if self._batches is None else iter(self._batches)
         sums = tf.zeros(len(self._metrics.names), tf.float64)
         for first in range(0, self._batch_count, _CHUNK):
             if paused():
                 raise EvaluationAbandoned
             count = min(_CHUNK, self._batch_count - first)
-            sums = self._chunk(iterator, tf.constant(count), sums)
+            last = tf.constant(first + count)
+            sums = self._chunk(iterator, tf.constant(first), last, sums)
         by_name = dict(zip(self._metrics.names, sums.numpy().tolist(), strict=True))
         if round(by_name["examples"]) != self._examples:
             raise RuntimeError(
@@ -107,15 +112,19 @@ class Evaluator:
         return {"examples": self._examples, **self._metrics.results(by_name)}
 
     def _chunk_loop(
-        self, iterator: Any, count: tf.Tensor, sums: tf.Tensor
+        self, iterator: Any, first: tf.Tensor, last: tf.Tensor, sums: tf.Tensor
     ) -> tf.Tensor:
-        for _ in tf.range(count):
-            step_sums = self._strategy.run(self._replica_step, args=(next(iterator),))
+        for index in tf.range(first, last):
+            batch = index if self._held is not None else next(iterator)
+            step_sums = self._strategy.run(self._replica_step, args=(batch,))
             sums += self._strategy.reduce("SUM", step_sums, axis=None)
         return sums
 
     @tf.autograph.experimental.do_not_convert
-    def _replica_step(self, batch: Batch) -> tf.Tensor:
+    def _replica_step(self, batch: Batch | tf.Tensor) -> tf.Tensor:
+        if self._held is not None:
+            first = sharing.replica_id() * self._slice
+            batch = self._held.batch(batch, first, self._slice)
         predictions = self._model(batch.inputs, training=False)
         losses = self._loss(batch.labels, predictions)
         sums = self._metrics.sums(batch.labels, predictions, losses, batch.weights)

@@ -16,6 +16,7 @@ from app.training import assembly
 from app.training.evaluation import Evaluator
 from pipelines.config import parse_validation_sets
 from pipelines.dataset import Dataset
+from pipelines.evaluating import HeldBatches
 
 OWN = "validation"
 _PREFIX = "validation_"
@@ -98,12 +99,18 @@ def make_evaluators(
     }
     return {
         prefix: Evaluator(
-            batches=one.dataset.evaluation(one.split, batch_size),
+            batches=_batches(one, batch_size),
             examples=one.examples,
             **given,
         )
         for prefix, one in sets.items()
     }
+
+
+def _batches(one: ValidationSet, batch_size: int) -> tf.data.Dataset | HeldBatches:
+    """Of a set: in memory where it fits there, else streamed."""
+    held = one.dataset.held_evaluation(one.split, batch_size)
+    return one.dataset.evaluation(one.split, batch_size) if held is None else held
 
 
 def prefixes(config: TrainConfig) -> list[str]:

@@ -35,13 +35,13 @@ class FileCacheTest(tf.test.TestCase):
         """The source, examined, and how many images were read for that."""
         source = open_source(DataConfig(dataset=str(path)))
         read = []
-        facts_of = encoded._facts_of
+        read_header = encoded.read_header
 
-        def counting(run):
-            read.extend(run)
-            return facts_of(run)
+        def counting(contents):
+            read.append(contents)
+            return read_header(contents)
 
-        with mock.patch.object(encoded, "_facts_of", counting):
+        with mock.patch.object(encoded, "read_header", counting):
             source.examine(10**6)
         return source, len(read)
 

@@ -31,6 +31,11 @@ class _Bounds:
     default: float | None = None
     whole: bool = False
 
+    @property
+    def takes_value(self) -> bool:
+        """Whether there is anything to give; else naming the change is all."""
+        return self.low < self.high
+
 
 _ARGUMENTS = {
     "crop": _Bounds("the least share of the area kept", 0.01, 1, default=0.08),
@@ -127,15 +132,14 @@ def _parse_value(name: str, value: str | None) -> float:
     if value is None and bounds.default is not None:
         return bounds.default
     number = math.nan
-    takes_value = bounds.meaning != "no value"
-    if takes_value:
+    if bounds.takes_value:
         with contextlib.suppress(ValueError):
             number = int(value or "") if bounds.whole else float(value or "")
     if not bounds.low <= number <= bounds.high:
         kind = "a whole number" if bounds.whole else "a number"
         expected = (
             f"expected {name}, without a value."
-            if not takes_value
+            if not bounds.takes_value
             else f"expected {kind} from {bounds.low:g} to {bounds.high:g}, "
             f"{bounds.meaning}."
         )
@@ -171,6 +175,26 @@ def apply(
         Images [B,H,W,C] from 0 to 255, float32 or, where nothing needed fractions,
         uint8; and labels, with mixup float32 [B, classes] in a classification.
     """
+    images = _moved(augmentation, images, positions, seed, passes)
+    images = _coloured(augmentation, images, positions, seed)
+    if augmentation.mixup:
+        images = tf.cast(images, tf.float32)
+        if classes:
+            labels = tf.one_hot(labels, classes)
+        images, labels = colouring.mix(
+            images, labels, augmentation.mixup, positions, seed
+        )
+    return images, labels
+
+
+def _moved(
+    augmentation: Augmentation,
+    images: tf.Tensor,
+    positions: tf.Tensor,
+    seed: int,
+    passes: Passes | None,
+) -> tf.Tensor:
+    """What comes from elsewhere in the image."""
     if augmentation.crop:
         images = _cropped(images, augmentation.crop, positions, seed)
     mirrored = _mirrored(augmentation, positions, seed, passes)
@@ -182,6 +206,13 @@ def apply(
         images = warping.mirror(images, mirrored)
     if augmentation.rotate:
         images = warping.rotate(images, augmentation.rotate, positions, seed)
+    return images
+
+
+def _coloured(
+    augmentation: Augmentation, images: tf.Tensor, positions: tf.Tensor, seed: int
+) -> tf.Tensor:
+    """What changes the values where they are."""
     if augmentation.brightness:
         images = colouring.brighten(images, augmentation.brightness, positions, seed)
     if augmentation.contrast:
@@ -190,14 +221,7 @@ def apply(
         images = colouring.add_noise(images, augmentation.noise, positions, seed)
     if augmentation.cutout:
         images = colouring.cut_out(images, augmentation.cutout, positions, seed)
-    if augmentation.mixup:
-        images = tf.cast(images, tf.float32)
-        if classes:
-            labels = tf.one_hot(labels, classes)
-        images, labels = colouring.mix(
-            images, labels, augmentation.mixup, positions, seed
-        )
-    return images, labels
+    return images
 
 
 def _mirrored(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from pipelines import holding
 from pipelines.batch import Batch
 
 
@@ -21,8 +22,7 @@ class HeldBatches:
     """
 
     def __init__(self, examples: Any, labels: np.ndarray, batch_size: int) -> None:
-        # Eager tensors: a graph captures them by reference and embeds no copy.
-        self._examples = tf.nest.map_structure(tf.constant, examples)
+        self._examples = holding.hold(examples)
         self._labels = tf.constant(labels)
         self._size = len(labels)
         self._batch_size = batch_size
@@ -44,11 +44,6 @@ class HeldBatches:
         slots = begin + tf.range(count, dtype=tf.int64)
         is_real = slots < self._size
         chosen = tf.where(is_real, slots, 0)
-        examples = tf.nest.map_structure(
-            lambda held: tf.ensure_shape(
-                tf.gather(held, chosen), [count, *held.shape[1:]]
-            ),
-            self._examples,
-        )
+        examples = holding.gather(self._examples, chosen, count)
         labels = tf.gather(self._labels, chosen)
         return Batch(examples, labels, tf.cast(is_real, tf.float32)).as_floats()

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import augmentation as augmentations
+from pipelines import holding
 from pipelines.augmentation import Augmentation, Passes
 from pipelines.batch import Batch
 from pipelines.cropping import Cropping
@@ -51,12 +52,11 @@ class Feed:
         self.resident = held is not None
         self._reader = reader
         self._cropping = cropping
-        # Eager tensors: a graph captures them by reference and embeds no copy.
         self._indices = tf.constant(indices, tf.int64)
         self._labels = tf.constant(reader.source.targets[indices])
         self._weights = None if weights is None else tf.constant(weights.of_examples)
         self._class_weights = None if weights is None else weights.of_classes
-        self._held = None if held is None else tf.nest.map_structure(tf.constant, held)
+        self._held = None if held is None else holding.hold(held)
 
     @property
     def held_bytes(self) -> int:
@@ -80,12 +80,7 @@ class Feed:
         count = self._checked(first, count)
         positions = self.order.positions_of(step, first, count)
         examples = self.order.examples_at(positions)
-        gathered = tf.nest.map_structure(
-            lambda held: tf.ensure_shape(
-                tf.gather(held, examples), [count, *held.shape[1:]]
-            ),
-            self._held,
-        )
+        gathered = holding.gather(self._held, examples, count)
         indices = tf.gather(self._indices, examples)
         labels = tf.gather(self._labels, examples)
         return self._finish(positions, gathered, labels, indices).as_floats()

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.cores import available_cores
+
 # Of each example or file: the digest of what identifies it, its SHA-256, its header.
 FACTS = np.dtype([("key", "V16"), ("sha256", "V32"), ("header", "<i4", 4)])
 # Below so many bytes, and so many files, reading them all takes no time.
@@ -60,7 +62,7 @@ def identify(paths: Sequence[str]) -> Identities:
     """
     now = time.time_ns()
     starts = range(0, len(paths), _PATHS_AT_ONCE)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(len(available_cores())) as pool:
         found = pool.map(
             lambda start: [
                 _identity(path, now) for path in paths[start : start + _PATHS_AT_ONCE]

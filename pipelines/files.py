@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import preprocessing
+from pipelines.cores import available_cores
 from pipelines.errors import DataError, first_sentence
 from pipelines.headers import HeaderError, read_header
 from pipelines.sources.encoded import check_pixels
@@ -76,7 +77,7 @@ def read_images(
     def read(path: str) -> np.ndarray | str:
         return _read(path, decode, max_pixels)
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(len(available_cores())) as pool:
         for start in range(0, len(paths), batch_size):
             chunk = paths[start : start + batch_size]
             results = dict(zip(chunk, pool.map(read, chunk), strict=True))

@@ -1,6 +1,7 @@
 """An example as a record of a packed dataset: a tf.train.Example, as TFDS writes it."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,6 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.features import Features
+
+# The first field of tf.train.Example, Features, the map's entry, and its parts; each is
+# a tag and a length.
+_LENGTH = rb"[\x80-\xff]*[\x00-\x7f]"
+_BEFORE_IMAGE = re.compile(
+    rb"\n%b\n%b\n\x05image\x12%b\n%b\n(?P<size>%b)" % ((_LENGTH,) * 5)
+)
 
 
 def tfds_features(features: Features, encoded: bool) -> Any:
@@ -54,10 +62,20 @@ def serialize(features: Features, example: bytes | np.ndarray, target: Any) -> b
     return record
 
 
-def parse_images(features: Features, records: tf.Tensor) -> tf.Tensor:
-    """Encoded images of records, string [k]: string [k]."""
-    spec = {features.kind: tf.io.FixedLenFeature([], tf.string)}
-    return tf.io.parse_example(records, spec)[features.kind]
+def encoded_image(record: bytes) -> bytes:
+    """The encoded image in a record.
+
+    Found by what stands before it in the records that `serialize` writes, where the
+    image comes first: a parser would copy the image three times.
+    """
+    if before := _BEFORE_IMAGE.match(record):
+        size = sum(
+            (byte & 0x7F) << 7 * place for place, byte in enumerate(before["size"])
+        )
+        return record[before.end() : before.end() + size]
+    stored = tf.train.Example.FromString(record).features.feature["image"]
+    (contents,) = stored.bytes_list.value
+    return bytes(contents)
 
 
 def parse_arrays(features: Features, records: Iterable[bytes]) -> np.ndarray:

@@ -4,9 +4,12 @@ A collective operation that one worker enters and another does not waits for eve
 the length of a segment and a pause are settled by all before they act on them.
 """
 
+import contextlib
+
 import tensorflow as tf
 
 from app.distribution.cluster import Cluster
+from app.distribution.peers import PEER_ERRORS
 
 
 class Agreement:
@@ -33,6 +36,16 @@ class Agreement:
         mine = [value if i == self._cluster.index else 0 for i in range(count)]
         total = self._sum(tf.constant(mine, tf.int64))
         return [int(said) // self._devices for said in total.numpy()]
+
+    def part(self) -> None:
+        """Returns once all workers have come here: from then on none is missed.
+
+        The first to know that all came may be gone before another has heard of it, so
+        each asks once more and takes no answer for one.
+        """
+        self.all_of(0)
+        with contextlib.suppress(*PEER_ERRORS):
+            self.all_of(0)
 
     def _sum_over_workers(self, values: tf.Tensor) -> tf.Tensor:
         @tf.autograph.experimental.do_not_convert

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Sequence
 from app.distribution import lost
 from app.distribution.cluster import Cluster
 from app.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_MISTAKE
+from pipelines.cores import available_cores
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _LOOK = 0.05
@@ -106,7 +107,7 @@ class Launcher:
             return self._judge(killed)
 
     def _start(self, name: str) -> None:
-        cores = max(1, len(os.sched_getaffinity(0)) // self._workers)
+        cores = max(1, len(available_cores()) // self._workers)
         environment = {
             "TF_NUM_INTRAOP_THREADS": str(cores),
             **os.environ,

@@ -22,6 +22,7 @@ from app.distribution import connecting, peers
 from app.distribution.cluster import Cluster
 from app.distribution.hands import Standstill
 from app.errors import EXIT_DONE, EXIT_INTERRUPTED, Interrupted
+from pipelines.cores import available_cores
 
 _LOOK = 1.0
 # Variables are cut into parts of this many bytes or more, one for each server at most.
@@ -88,7 +89,7 @@ def serve(
       is_finished: whether the run is, once the chief has gone.
     """
     # A function waits for another within these; with too few they wait for ever.
-    threads = max(os.cpu_count() or 1, len(cluster.workers) + 1)
+    threads = max(len(available_cores()), len(cluster.workers) + 1)
     numerics = tf.config.threading.get_intra_op_parallelism_threads()
     # Held, though not used: without a reference the server would stop.
     server = tf.distribute.Server(

@@ -10,7 +10,8 @@ from app.errors import EXIT_DONE, EXIT_USER_MISTAKE, TrainingFailed, UserError
 from app.searching import checks, reports
 from app.searching.agent import Agent
 from app.searching.folder import Presence, SearchFolder, StateFile
-from app.searching.processes import Starter, available_cores
+from app.searching.processes import Starter
+from pipelines.cores import available_cores
 from tuning import objective as objectives
 from tuning import oracles
 from tuning.errors import SearchError

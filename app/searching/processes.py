@@ -14,6 +14,7 @@ from typing import Any
 from app import quiet
 from app.searching import trial
 from app.searching.config import AgentConfig
+from pipelines.cores import available_cores
 
 Process = multiprocessing.process.BaseProcess
 
@@ -21,7 +22,7 @@ Process = multiprocessing.process.BaseProcess
 def get_ready(config: AgentConfig) -> None:
     """Begins to import TensorFlow in the process that trials are to be forked from.
 
-    Returns at once: to be called before this process imports it too.
+    Returns at once: called before this process imports it too, both import it at once.
     """
     if _is_warm(config):
         quiet.set_environment()
@@ -44,10 +45,11 @@ class Starter:
     of its own, which end with it.
 
     Args:
-      config: of this machine's processes; `get_ready` was called with it.
+      config: of this machine's processes.
     """
 
     def __init__(self, config: AgentConfig) -> None:
+        get_ready(config)
         self._context: Any = multiprocessing.get_context(
             "forkserver" if _is_warm(config) else "spawn"
         )
@@ -98,13 +100,6 @@ def _standard_error_to(path: str) -> Iterator[None]:
 def wait_for_any(processes: Sequence[Process], seconds: float) -> None:
     """Waits until one of the processes has ended, or so long."""
     multiprocessing.connection.wait([p.sentinel for p in processes], seconds)
-
-
-def available_cores() -> list[int]:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def available_gpus() -> list[str]:

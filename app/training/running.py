@@ -163,8 +163,7 @@ class Run:
                 self._train(journal, checkpoint, start)
             self._end("finished")
             journal.finish()
-        # A worker that left would be missed by one that still writes.
-        self._agreement.all_of(0)
+        self._agreement.part()
 
     def _open_journal(self, start: Start) -> Journal | SilentJournal:
         if not self._parts.cluster.is_chief:
@@ -333,7 +332,7 @@ class Run:
             checkpoint.save(self._state)
             self._writer.wait()
         self._end("interrupted")
-        self._agreement.all_of(0)
+        self._agreement.part()
         raise Interrupted(
             f"{reason}; saved at step {step} of {self._parts.last_step} in"
             f" {self._folder.path}: the same command goes on"

@@ -5,7 +5,6 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import filecache, preprocessing
+from pipelines.cores import available_cores
 from pipelines.errors import DataError, first_sentence
 from pipelines.features import Features
 from pipelines.headers import HeaderError, ImageHeader, read_header
@@ -24,7 +24,8 @@ from pipelines.sources.base import Source
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 _NAMED = 5  # ignored files that are named; the rest is counted
-_CHUNK = 1024  # images that are handed to the threads at once
+_CHUNK = 1024  # images that are decoded before the bad ones are counted
+_RUN = 32  # images that a thread takes at a time to look at them
 
 # SHA-256 and header of an image, or what is wrong with it.
 Facts = tuple[bytes, ImageHeader | HeaderError]
@@ -97,7 +98,7 @@ class EncodedSource(Source):
         look = functools.partial(self._look, max_pixels)
         looks: list[_Look] = []
         problems: dict[int, str] = {}
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(len(available_cores())) as pool:
             for start in range(0, len(self), _CHUNK):
                 chunk = range(start, min(start + _CHUNK, len(self)))
                 for index, one in zip(chunk, pool.map(look, chunk), strict=True):
@@ -171,13 +172,9 @@ class EncodedSource(Source):
             cache.save(identities, facts)
         return facts
 
-    @abc.abstractmethod
-    def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
-        """The encoded images at `indices` in runs."""
-
     def _read_facts(self, indices: np.ndarray) -> Iterator[Facts]:
         """SHA-256 and header of each of the images."""
-        return in_parallel(facts_of, self._contents(indices))
+        return in_parallel(facts_of, map(self.read, runs_of(indices)))
 
     def _look_at(self, indices: np.ndarray, facts: np.ndarray) -> None:
         """Reads images and fills their rows in `facts`.
@@ -236,6 +233,12 @@ def check_pixels(path: str, header: ImageHeader, max_pixels: int) -> None:
         )
 
 
+def runs_of(indices: np.ndarray) -> Iterator[np.ndarray]:
+    """The indices in runs that are worth handing to a thread."""
+    for start in range(0, len(indices), _RUN):
+        yield indices[start : start + _RUN]
+
+
 def facts_of(run: Sequence[bytes]) -> list[Facts]:
     """SHA-256 and header of each, or what is wrong with it."""
     found: list[Facts] = []
@@ -256,7 +259,7 @@ def in_parallel(
     For what holds no lock, such as hashing. Unlike Executor.map it takes no more of
     `parts` than it works on.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or len(available_cores())
     waiting: collections.deque[Future[list[_R]]] = collections.deque()
     with ThreadPoolExecutor(workers) as pool:
         for part in parts:

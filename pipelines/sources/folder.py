@@ -1,7 +1,7 @@
 """A folder of images: CLASS/*.jpg, with or without train/, validation/, test/ above."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,17 @@ import tensorflow as tf
 from pipelines import filecache
 from pipelines.errors import DataError
 from pipelines.sources import tree
-from pipelines.sources.encoded import EncodedSource, Facts, facts_of, in_parallel
+from pipelines.sources.encoded import (
+    EncodedSource,
+    Facts,
+    facts_of,
+    in_parallel,
+    runs_of,
+)
 
 # Threads that read files to look at them, more than cores: what they wait for is the
-# disk. A thread takes so many at a time.
+# disk.
 _READERS = 4
-_FILES_AT_ONCE = 32
 
 
 class FolderSource(EncodedSource):
@@ -58,19 +63,15 @@ class FolderSource(EncodedSource):
     def _identities(self) -> filecache.Identities:
         return filecache.identify(self._paths)
 
-    def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
-        for start in range(0, len(indices), _FILES_AT_ONCE):
-            yield self.read(indices[start : start + _FILES_AT_ONCE])
-
     def _read_facts(self, indices: np.ndarray) -> Iterator[Facts]:
         """Reads and looks in the same thread, a run of files at a time.
 
         Handed from thread to thread, small files cost more than to read them.
         """
-        starts = range(0, len(indices), _FILES_AT_ONCE)
-        runs = (indices[start : start + _FILES_AT_ONCE] for start in starts)
         try:
-            yield from in_parallel(lambda run: facts_of(self.read(run)), runs, _READERS)
+            yield from in_parallel(
+                lambda run: facts_of(self.read(run)), runs_of(indices), _READERS
+            )
         except OSError as error:
             raise DataError(_unreadable(self._paths) or str(error)) from error
 

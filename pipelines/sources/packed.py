@@ -3,7 +3,6 @@
 import concurrent.futures
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import filecache, serialization, shards
+from pipelines.cores import available_cores
 from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.packing import CONTENT_HASHES, MANIFEST, TARGETS
@@ -73,21 +73,19 @@ class PackedSource(Source):
         indices = np.asarray(indices)
         if self.encoding != "image":
             return self._arrays(indices)
-        records = tf.constant(self._records(indices), tf.string)
-        found: list[bytes] = (
-            serialization.parse_images(self.features, records).numpy().tolist()
-        )
-        return found
+        return [serialization.encoded_image(one) for one in self._records(indices)]
 
     def each(self, indices: np.ndarray) -> Iterator[np.ndarray]:
         """The arrays at `indices`, each read into the memory of the one before."""
         if self.features.kind != "image":
             yield from self._arrays(indices)
             return
-        scratch = bytearray()
+        scratch = memoryview(b"")
         for index in indices.tolist():
             part, row = self._place(index)
             record = self._shards[part].read_into(scratch, row)
+            if len(record) > len(scratch):
+                scratch = record
             yield serialization.array_of(
                 self.features, record, self._prefix_of(self.targets[index])
             )
@@ -95,11 +93,13 @@ class PackedSource(Source):
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The examples at `indices` [k]; records are fetched by Python."""
         if self.encoding == "image":
-            records = tf.numpy_function(
-                self._records, [indices], tf.string, stateful=False
+            images = tf.numpy_function(
+                lambda chosen: np.array(self.read(chosen), object),
+                [indices],
+                tf.string,
+                stateful=False,
             )
-            records = tf.ensure_shape(records, indices.shape)
-            return serialization.parse_images(self.features, records)
+            return tf.ensure_shape(images, indices.shape)
         dtype = serialization.dtype_of(self.features)
         arrays = tf.numpy_function(self._arrays, [indices], dtype, stateful=False)
         return tf.ensure_shape(arrays, [*indices.shape, *self.features.shape])
@@ -173,7 +173,7 @@ def _check_files(name: str, folder: Path, files: Mapping[str, Any]) -> None:
         with open(folder / names[row], "rb") as opened:
             return hashlib.file_digest(opened, "sha256").digest()
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(len(available_cores())) as pool:
         digests = list(pool.map(digest, range(len(names))))
     for file, found in zip(names, digests, strict=True):
         if found.hex() != files[file]["sha256"]:

@@ -2,7 +2,7 @@
 
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,6 @@ from pipelines import filecache
 from pipelines.errors import DataError, first_sentence
 from pipelines.sources import tree
 from pipelines.sources.encoded import EncodedSource
-
-_CHUNK = 16
 
 
 class TarSource(EncodedSource):
@@ -63,10 +61,6 @@ class TarSource(EncodedSource):
 
     def _identities(self) -> filecache.Identities:
         return filecache.identify_parts(str(self._path), self._places)
-
-    def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
-        for start in range(0, len(indices), _CHUNK):
-            yield self.read(indices[start : start + _CHUNK])
 
 
 def _places(name: str, path: Path) -> dict[str, tuple[int, int]]:

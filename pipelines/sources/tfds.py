@@ -8,7 +8,6 @@ encoded until a batch is made.
 import difflib
 import json
 import re
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ _PREFIX = "tfds:"
 # No namespace before a colon: TFDS would fetch and run the code of others.
 _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.]+)?")
 _OWN_CLASSES = "tensorflow_datasets."
-_CHUNK = 256
 
 
 def open_named(dataset: str, data_dir: str | None) -> Source:
@@ -121,10 +119,6 @@ class TfdsImages(EncodedSource):
     def describe(self, index: int) -> str:
         """The dataset, the split and the number in it."""
         return self._records.describe(index)
-
-    def _contents(self, indices: np.ndarray) -> Iterator[Sequence[bytes]]:
-        for start in range(0, len(indices), _CHUNK):
-            yield self.read(indices[start : start + _CHUNK])
 
 
 class TfdsArrays(Source):

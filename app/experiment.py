@@ -20,7 +20,7 @@ _FLAGS_HEADER = """\
 # Without --run_dir it goes on with the run in this folder, or says that it is finished.
 """
 # Flags of one start rather than of the run: they are not kept.
-_OF_ONE_START = frozenset({"stop_after", "progress"})
+_OF_ONE_START = frozenset({"stop_after", "figures", "progress"})
 
 
 class Start(enum.Enum):

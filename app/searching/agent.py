@@ -141,6 +141,7 @@ class Agent:
             "run_dir": str(self._folder.trial(job.run).path),
             "seed": self._config.training.seed + job.seed_offset,
             "threads": self._threads,
+            "figures": False,  # a quarter of a short trial; see reports.write_all
             "progress": "lines",
         }
         epochs = job.flags.get("epochs", self._config.training.epochs)

@@ -21,6 +21,7 @@ _REFUSED = {
     "run_dir": "is where the search lies",
     "seed": "tells nothing of a configuration; --confirm trains the best with others",
     "stop_after": "is what the tuner pauses trials by",
+    "figures": "is no matter of training",
     "progress": "is no matter of training",
     "model_args": "is searched by argument: model_args.NAME=…",
     "threads": "is the same for all trials, so that they can be compared",

@@ -18,7 +18,8 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from app import durable, flags
 from app.config import TuneConfig
-from app.searching import checks, figures
+from app.reporting import figures as figures_of_runs
+from app.searching import checks
 from app.searching.folder import SearchFolder
 from tuning import confirmation
 from tuning.confirmation import Ranked
@@ -127,7 +128,12 @@ def write_all(
     space: Space,
     threads: int,
 ) -> None:
-    """Writes everything that can be said of the search so far."""
+    """Writes everything that can be said of the search so far.
+
+    Trials leave their own figures to this: those that are kept get them.
+    """
+    from app.searching import figures  # here, as a search imports this at its start
+
     with folder.locked():
         runs, ranked = search.runs(), search.ranking()
         _write_table(folder, runs, ranked, space, objective, over=bool(search.ended()))
@@ -135,6 +141,9 @@ def write_all(
             _write_best(folder, ranked[0], config, objective, threads)
             figures.draw(runs, ranked, objective, space, folder.figures)
         _write_hparams(folder, runs, objective, space)
+    if config.training.figures:
+        for entry in ranked[: config.search.keep]:
+            figures_of_runs.draw_training(folder.trial(entry.run.name).path)
 
 
 def _write_table(

@@ -205,6 +205,14 @@ class TrainingConfig:
             "resumable": True,
         },
     )
+    figures: bool = dataclasses.field(
+        default=True,
+        metadata={
+            "help": "Draw figures at the end of the training; without, python -m"
+            " app.reporting.figures RUN_DIR draws them at any time.",
+            "resumable": True,
+        },
+    )
     progress: str = dataclasses.field(
         default="auto",
         metadata={

@@ -110,6 +110,7 @@ class Journal:
     def finish(self) -> None:
         """Draws the figures and says what was reached and where it lies."""
         self._board.finish(succeeded=True)
-        figures.draw_all(self._folder.path)
+        if self._config.training.figures:
+            figures.draw_all(self._folder.path)
         self._display.close()
         self._display.say(summary.describe(self._folder.path))

@@ -55,8 +55,9 @@ class DevicesTest(tf.test.TestCase, parameterized.TestCase):
             sums = np.zeros(len(parts.network.metrics.names))
             losses = [trainer.run(step, step + 1, sums).loss for step in range(3)]
             found.append((losses, parts.network.model.get_weights()))
-        # Where three gradients meet, as in attention, they are added in another order.
-        self.assertAllClose(found[0], found[1], rtol=1e-6, atol=1e-6)
+        # Where three gradients meet, as in attention, they are added in another order,
+        # and products are divided among threads in another way.
+        self.assertAllClose(found[0], found[1], rtol=1e-5, atol=1e-5)
 
     def devices_of_gradients(self, segment) -> set[str]:
         """Devices of products and convolutions of the backward pass."""

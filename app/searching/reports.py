@@ -30,7 +30,7 @@ from tuning.space import Space
 
 _COLUMNS = ("best_epoch", "epochs", "seconds", "state", "reason")
 # Flags of a trial's own, or of one start.
-_LEFT_OUT = frozenset({"run_dir", "stop_after", "progress"})
+_LEFT_OUT = frozenset({"run_dir", "stop_after", "figures", "progress"})
 
 
 class Screen:

@@ -28,7 +28,7 @@ FOUR_FLAGS = (
 )
 TUNERS = {
     "random": ("--trials=3", "--confirm=2", "--finalists=1"),
-    "grid": ("--trials=3",),
+    "grid": ("--trials=3", "--keep=1"),
     "bayesian": ("--trials=3",),
     "hyperband": ("--factor=2",),
     "asha": ("--trials=4", "--factor=2"),
@@ -89,6 +89,10 @@ class TuneTest(tf.test.TestCase, parameterized.TestCase):
         for name in ("score_over_time", "score_by_batch_size", "parallel_coordinates"):
             self.assertTrue((folder / "figures" / f"{name}.png").exists(), name)
         self.assertNotEmpty(list((folder / "tensorboard").glob("*/events*")))
+        if tuner == "grid":  # keeps one: the others have no figures of their own
+            for kept in ("checkpoints", "figures"):
+                (place,) = folder.glob(f"trials/*/{kept}")
+                self.assertEqual(place.parent.name, best["trial"])
         if tuner == "random":
             self.assertLen([row for row in rows if "-seed+" in row["trial"]], 2)
             self.assertIn("over 2 new seeds", self.said)

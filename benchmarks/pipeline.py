@@ -30,6 +30,7 @@ _WANTED = {
     "atelier folder": (0.85, 3),
     "atelier tar": (0.85, 3),
     "atelier packed": (0.85, 3),
+    "atelier packed-tfrecord": (0.85, 3),
     "atelier packed-decoded": (2.5, 10),
 }
 _LIMIT, _TUTORIAL = NAMES[0], NAMES[1]
@@ -88,6 +89,7 @@ def _prepare(work: pathlib.Path, given: pathlib.Path | None, images: int) -> Non
     for flags in (
         [f"--pack_dir={work / CONTAINERS['tar']}", "--format=tar"],
         [f"--pack_dir={work / CONTAINERS['packed']}"],
+        [f"--pack_dir={work / CONTAINERS['packed-tfrecord']}", "--format=tfrecord"],
         [
             f"--pack_dir={work / CONTAINERS['packed-decoded']}",
             "--decode",

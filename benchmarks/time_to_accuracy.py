@@ -1,8 +1,9 @@
 """CIFAR-10 to a test accuracy: seconds of whole processes, data and compiling included.
 
 `python -m benchmarks.time_to_accuracy --dataset=FOLDER [--seeds=3]
-[--targets=0.88,0.9] [--arms=atelier,airbench] [--torch_python=PYTHON] [--json=FILE]
-[--figure=FILE]`, where FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. The arms:
+[--targets=0.88,0.9] [--arms=atelier,airbench] [--torch_python=PYTHON]
+[--torch_mode=compile] [--torch_precision=bfloat16] [--json=FILE] [--figure=FILE]`,
+where FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. The arms:
 
 - atelier: recipes/cifar10-speedrun.flags for the epochs that a target takes, then
   `atelier evaluate --split=test`; both commands count. Nothing is known of the files
@@ -108,6 +109,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=5400.0, help="seconds of keras")
     parser.add_argument("--torch_python", default=sys.executable)
     parser.add_argument("--torch_mode", choices=("eager", "compile"), default="eager")
+    parser.add_argument(
+        "--torch_precision", choices=("float32", "bfloat16"), default="float32"
+    )
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--figure", type=pathlib.Path)
     options = parser.parse_args(arguments)
@@ -186,6 +190,7 @@ def _run_torch(
                 *(*train, f"--data={folder}", f"--epochs={epochs}", f"--seed={seed}"),
                 *(f"--width={width}", f"--growth={growth}"),
                 *(f"--batch_size={batch_size}", f"--mode={options.torch_mode}"),
+                f"--precision={options.torch_precision}",
             )
         )
     return float(json.loads(printed.splitlines()[-1])["accuracy"])

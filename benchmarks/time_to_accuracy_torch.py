@@ -1,11 +1,11 @@
 """The peer of benchmarks.time_to_accuracy in PyTorch: airbench94_muon on the CPU.
 
 `PYTHON -m benchmarks.time_to_accuracy_torch --data=FOLDER --epochs=E --seed=N
-[--width=64] [--growth=4] [--batch_size=2000] [--mode=eager|compile]`; FOLDER is what
-benchmarks.decode_images wrote. Network and recipe are those of airbench94_muon (Keller
-Jordan, https://github.com/KellerJordan/cifar10-airbench and
-https://arxiv.org/abs/2404.00498), written again for this benchmark in float32 and
-channels-last. The last line that it prints is JSON.
+[--width=64] [--growth=4] [--batch_size=2000] [--mode=eager|compile]
+[--precision=float32|bfloat16]`; FOLDER is what benchmarks.decode_images wrote. Network
+and recipe are those of airbench94_muon (Keller Jordan, https://github.com/KellerJordan/cifar10-airbench and
+https://arxiv.org/abs/2404.00498), written again for this benchmark, channels-last, in
+float32 or by PyTorch's autocast to bfloat16. The last line that it prints is JSON.
 """
 
 import argparse
@@ -41,7 +41,11 @@ def main() -> None:
     parser.add_argument("--growth", type=int, default=4)
     parser.add_argument("--batch_size", type=int, default=2000)
     parser.add_argument("--mode", choices=("eager", "compile"), default="eager")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32"
+    )
     options = parser.parse_args()
+    torch.set_autocast_enabled("cpu", options.precision == "bfloat16")
     torch.manual_seed(options.seed)
     images, labels = read(options.data, "train")
     network = Network(options.width, options.growth)

@@ -31,6 +31,7 @@ class Journal:
       config: of the run.
       start: how it starts.
       step: where it starts.
+      evaluated_step: of the last evaluation that is not to be done again.
       last_step: of the training.
     """
 
@@ -41,15 +42,17 @@ class Journal:
         start: Start,
         *,
         step: int,
+        evaluated_step: int,
         last_step: int,
     ) -> None:
         self._folder = folder
         self._config = config
         self._metrics = MetricsLog(folder.metrics)
-        # From step 0 nothing of an earlier start is to be seen again.
-        resumed_step = step if start is Start.RESUME else -1
-        self._metrics.truncate_after(resumed_step)
-        self._board = TensorBoardLog(folder.tensorboard, resumed_step)
+        # What will be written again must not stand there twice: from step 0 everything,
+        # else what was said of a step whose evaluation the checkpoint does not know.
+        last_kept = evaluated_step if start is Start.RESUME else -1
+        self._metrics.truncate_after(last_kept)
+        self._board = TensorBoardLog(folder.tensorboard, max(last_kept, step - 1))
         self._display = ProgressDisplay(
             last_step, first_step=step, mode=config.training.progress
         )

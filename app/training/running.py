@@ -173,6 +173,7 @@ class Run:
             self._config,
             start,
             step=self.step,
+            evaluated_step=self._state.progress.evaluated_step,
             last_step=self._parts.last_step,
         )
 

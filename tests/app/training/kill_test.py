@@ -101,6 +101,19 @@ class KillTest(tf.test.TestCase, parameterized.TestCase):
         command.signal(signal.SIGKILL)
         self.assertIn(command.wait(), (0, -signal.SIGKILL))
 
+    def test_killed_after_an_evaluation_that_it_had_to_do_again(self):
+        """The checkpoint it goes on from knows nothing of that evaluation's line."""
+        flags = RUNS["dropout_and_averages"]
+        whole = self.finish("whole", flags)
+        command = self.start("killed", flags, pause_in_an_evaluation)
+        self.assertEqual(command.wait(), 75, command.output())
+        for _ in range(2):
+            command = self.start("killed", flags, die_after_an_evaluation)
+            self.assertEqual(command.wait(), -signal.SIGKILL, command.output())
+            written = (self.root / "killed" / "metrics.jsonl").read_text()
+            self.assertLen(written.splitlines(), 1)
+        self.assertEqual(self.finish("killed", flags), whole)
+
     @parameterized.named_parameters(
         ("draws_from_keras_own_counters", "use_keras_counters"),
         ("the_optimizer_left_out_of_the_state", "forget_the_optimizer"),
@@ -164,21 +177,47 @@ def after(seconds: float):
     return lambda: time.monotonic() >= end
 
 
+def pause_in_an_evaluation() -> None:
+    """Asks for a pause when an evaluation begins."""
+    before_an_evaluation(lambda: signal.raise_signal(signal.SIGTERM))
+
+
+def die_after_an_evaluation() -> None:
+    """Kills the process when the line of an evaluation is written."""
+    from app.training.journal import Journal
+
+    evaluated = Journal.evaluated
+
+    def last(journal, line):
+        evaluated(journal, line)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Journal.evaluated = last
+
+
 def mark_evaluations() -> None:
     """Makes the process leave a mark when it begins to evaluate."""
-    from app.training import running
+
+    def mark():
+        folders = pathlib.Path("/proc/self/fd").iterdir()
+        locks = (f.resolve() for f in folders)
+        for lock in locks:
+            if lock.name == ".lock":
+                (lock.parent / ".evaluating").touch()
+
+    before_an_evaluation(mark)
+
+
+def before_an_evaluation(act) -> None:
     from app.training.evaluation import Evaluator
 
-    class Marked(Evaluator):
-        def evaluate(self, **arguments):
-            folders = pathlib.Path("/proc/self/fd").iterdir()
-            locks = (f.resolve() for f in folders)
-            for lock in locks:
-                if lock.name == ".lock":
-                    (lock.parent / ".evaluating").touch()
-            return super().evaluate(**arguments)
+    evaluate = Evaluator.evaluate
 
-    running.Evaluator = Marked
+    def evaluated(evaluator, **arguments):
+        act()
+        return evaluate(evaluator, **arguments)
+
+    Evaluator.evaluate = evaluated
 
 
 def use_keras_counters() -> None:

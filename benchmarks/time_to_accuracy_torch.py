@@ -3,7 +3,8 @@
 `PYTHON -m benchmarks.time_to_accuracy_torch --data=FOLDER --epochs=E --seed=N
 [--width=64] [--growth=4] [--batch_size=2000] [--mode=eager|compile]
 [--precision=float32|bfloat16]`; FOLDER is what benchmarks.decode_images wrote. Network
-and recipe are those of airbench94_muon (Keller Jordan, https://github.com/KellerJordan/cifar10-airbench and
+and recipe are those of airbench94_muon (Keller Jordan,
+https://github.com/KellerJordan/cifar10-airbench and
 https://arxiv.org/abs/2404.00498), written again for this benchmark, channels-last, in
 float32 or by PyTorch's autocast to bfloat16. The last line that it prints is JSON.
 """

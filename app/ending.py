@@ -9,9 +9,9 @@ _at_once = False
 def take_nothing_down() -> None:
     """From now on `leave` ends the process without taking Python or TensorFlow down.
 
-    ClusterCoordinator's destructor waits for a lock that its own thread holds while it
-    waits for a worker that is away; that thread is gone when Python takes itself down,
-    and the lock with it.
+    Other workers, which may have left, would be waited for. And ClusterCoordinator's
+    destructor waits for a lock that its own thread holds while it waits for a worker
+    that is away; that thread is gone when Python takes itself down, and the lock too.
     """
     global _at_once
     _at_once = True

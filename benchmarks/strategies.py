@@ -1,6 +1,6 @@
 """What data parallelism costs: the same training on one device and divided in two.
 
-`python -m benchmarks.strategies [--blocks=3] [--epochs=9] [--json=FILE]
+`python -m benchmarks.strategies [--blocks=3] [--epochs=18] [--json=FILE]
 [--figure=FILE]` trains one network on the same cores and the same global batch by every
 strategy, and by Keras' own `fit` under MirroredStrategy: images a second once warm, and
 seconds to a loss. Then synchronous against asynchronous, with one of two workers
@@ -38,8 +38,8 @@ _TRAIN = (
     "--schedule=constant",
     "--progress=quiet",
     # An epoch is 12 steps: at every one of them evaluation would be most of the time.
-    "--evaluate_every=3",
-    "--checkpoint_every=3",
+    "--evaluate_every=6",
+    "--checkpoint_every=6",
 )
 _WANTED = {"mirrored x2": 10, "multi_worker x2": 20, "parameter_server x2": 25}
 _WANTED_FASTER = 1.8
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the arms and prints what they cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--figure", type=pathlib.Path)
     parser.add_argument("--slow", action="store_true", help=argparse.SUPPRESS)

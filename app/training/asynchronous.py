@@ -29,9 +29,9 @@ from models.metrics import Metrics
 from pipelines.dataset import Dataset
 from pipelines.feed import Feed
 
-# Chunks of steps that a segment is dealt in: many, as the last one is waited for.
-_CHUNKS_PER_WORKER = 4
+# Steps that are dealt at once, and rows of the ledger: chunks that are out at a time.
 _LARGEST_CHUNK = 64
+_ROWS = 128
 # Staleness is counted one by one up to this many updates.
 _STALENESS = 32
 # Columns of a chunk's row in the ledger, before staleness and metrics.
@@ -50,11 +50,18 @@ class Chunk:
 
 
 def divide(first: int, last: int, workers: int) -> list[Chunk]:
-    """The steps `first` to `last - 1` in chunks of nearly equal size."""
-    count = min(last - first, _CHUNKS_PER_WORKER * workers)
-    count = max(count, -(-(last - first) // _LARGEST_CHUNK))
-    edges = [first + (last - first) * i // count for i in range(count + 1)]
-    return [Chunk(i, edges[i], edges[i + 1]) for i in range(count)]
+    """The steps `first` to `last - 1` in chunks that get smaller towards the end.
+
+    Each is half of an even share of what is left: few, and nobody waits long for the
+    one who took the last. Guided self-scheduling: Polychronopoulos and Kuck 1987,
+    https://doi.org/10.1109/TC.1987.5009495.
+    """
+    chunks: list[Chunk] = []
+    while first < last:
+        share = -(-(last - first) // (2 * workers))
+        chunks.append(Chunk(len(chunks), first, first + min(share, _LARGEST_CHUNK)))
+        first = chunks[-1].last
+    return chunks
 
 
 def require_flags_fit(config: TrainConfig) -> None:
@@ -111,6 +118,8 @@ class AsynchronousTrainer(Trainer):
       hands: which worker has which steps in hand.
     """
 
+    segment_seconds = 4.0  # at the end of each all workers rest
+
     def __init__(
         self,
         *,
@@ -125,11 +134,10 @@ class AsynchronousTrainer(Trainer):
         strategy.extended._allow_run_without_coordinator = True
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         self.hands = Hands(self._coordinator)
-        rows = _CHUNKS_PER_WORKER * workers
         columns = _BEFORE + _STALENESS + len(metrics.names)
         with strategy.scope():
             self._ledger = tf.Variable(
-                tf.zeros([rows, columns], tf.float64), trainable=False, name="ledger"
+                tf.zeros([_ROWS, columns], tf.float64), trainable=False, name="ledger"
             )
             self._updates = tf.Variable(
                 0, dtype=tf.int64, trainable=False, name="updates"
@@ -157,11 +165,10 @@ class AsynchronousTrainer(Trainer):
         total = np.zeros(self._ledger.shape[1])
         losses: list[tuple[float, bool, int]] = []
         chunks = divide(first, last, self._workers)
-        rows = self._ledger.shape[0]
-        for start in range(0, len(chunks), rows):
+        for start in range(0, len(chunks), _ROWS):
             dealt = [
                 dataclasses.replace(chunk, slot=slot)
-                for slot, chunk in enumerate(chunks[start : start + rows])
+                for slot, chunk in enumerate(chunks[start : start + _ROWS])
             ]
             found, ends = self._deal(dealt)
             total += found

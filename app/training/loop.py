@@ -14,9 +14,6 @@ from app.training.signals import PauseRequest
 from app.training.state import TrainState
 from app.training.step import StepResult, Trainer
 
-# Seconds that a segment lasts at most, so that the screen and signals are served.
-_SEGMENT_SECONDS = 1.0
-
 
 class Action(Protocol):
     """Something that is due at some steps."""
@@ -100,7 +97,7 @@ class Loop:
         self._last_step = last_step
         self._pause = pause
         self._pause_at = last_step if pause_at is None else min(pause_at, last_step)
-        self._segment_seconds = min(_SEGMENT_SECONDS, grace / 4)
+        self._segment_seconds = min(trainer.segment_seconds, grace / 4)
         self._on_segment = on_segment
         self._on_nonfinite = on_nonfinite
         self._speed = Speed()

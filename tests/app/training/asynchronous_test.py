@@ -25,7 +25,11 @@ class DivideTest(parameterized.TestCase):
         chunks = asynchronous.divide(first, last, workers)
         steps = [step for c in chunks for step in range(c.first, c.last)]
         self.assertEqual(steps, list(range(first, last)))
-        self.assertLessEqual(max(c.last - c.first for c in chunks), 64)
+        sizes = [c.last - c.first for c in chunks]
+        self.assertLessEqual(max(sizes), 64)
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+        # Who takes the last chunks does not keep the others waiting.
+        self.assertEqual(sizes[-workers:], [1] * min(workers, len(sizes)))
 
 
 class FitTest(parameterized.TestCase):

@@ -5,7 +5,7 @@ import ipaddress
 import json
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from app.errors import UserError
 
@@ -160,6 +160,12 @@ def _asynchronous(
             f" and {len(workers)} of worker: expected one chief, and one worker or more"
         )
     return Cluster(tuple(workers), index, tuple(servers), chief[0], kind)
+
+
+def stand_alone(environment: MutableMapping[str, str]) -> None:
+    """Lets the environment name nobody any more, for a process that trains alone."""
+    for name in ("TF_CONFIG", "SLURM_STEP_NUM_TASKS"):
+        environment.pop(name, None)
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:

@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 
+from app.distribution import cluster
+
 # Imported ahead of time by the process that trials are forked from.
 PRELOADED = ("app.searching.trial", "app.commands.train", "app.searching.preloaded")
 _GB = 10**9
@@ -79,6 +81,8 @@ def _run(
     # A Ctrl-C reaches the whole group; the search passes a signal on by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _redirect(log)
+    # The tasks that the environment may name are at work on the search, not on a run.
+    cluster.stand_alone(os.environ)
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     if gpus is not None:

@@ -207,11 +207,14 @@ class TuneTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLen(self.rows(self.root / "search"), 2)
 
     def test_two_commands_share_a_search(self) -> None:
+        """As two tasks of an srun step, each of whose trials is a run of its own."""
         arguments = ("--tuner=random", "--trials=4", "--workers=1", *FOUR_FLAGS)
-        commands = [self.start("shared", *arguments)]
-        commands[0].wait_for(lambda: (self.root / "shared" / "search.json").exists())
-        given = ["tune", f"--run_dir={self.root / 'shared'}", *QUICK, *arguments]
-        commands.append(Command(given, self.root / "other.log"))
+        folder = self.root / "shared"
+        given = ["tune", f"--run_dir={folder}", *QUICK, *arguments]
+        commands = []
+        for log in ("one.log", "other.log"):
+            commands.append(Command(given, self.root / log, be_a_task_of_srun))
+            commands[0].wait_for((folder / "search.json").exists)
         for command in commands:
             self.assertEqual(command.wait(), 0, command.output())
         rows = self.rows(self.root / "shared")
@@ -226,6 +229,16 @@ class TuneTest(tf.test.TestCase, parameterized.TestCase):
         self.tune("search", *given, "--search=batch_size=64|256", status=2)
         self.assertIn("without --search=batch_size=128|256", self.said)
         self.assertIn("with --search=batch_size=64|256", self.said)
+
+
+def be_a_task_of_srun() -> None:
+    os.environ.update(
+        SLURM_JOB_ID="7",
+        SLURM_PROCID="0",
+        SLURM_STEP_NODELIST="node[1-2]",
+        SLURM_STEP_NUM_TASKS="2",
+        SLURM_STEP_TASKS_PER_NODE="1(x2)",
+    )
 
 
 if __name__ == "__main__":

@@ -53,13 +53,9 @@ class Trainer:
       cluster: the workers, of which this process is one.
       placed: whether the model's layers are on several devices; then the parts of
         `accumulate` are worked through at the same time, each on another device.
-
-    Attributes:
-      segment_seconds: that a segment lasts at most, so that the screen and signals are
-        served.
     """
 
-    segment_seconds = 1.0
+    segment_seconds = 1.0  # at most, so that the screen and signals are served
 
     def __init__(
         self,

@@ -66,15 +66,6 @@ def cut_images(
     drawn = cropping.draw(positions)
     shape = (*cropping.size, channels)
 
-    def resized(mirrored: tf.Tensor, *parts: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(
-            lambda mirrored, *parts: resize_crops(parts, mirrored, shape),
-            [mirrored, *parts],
-            tf.uint8,
-            stateful=False,
-        )
-        return tf.ensure_shape(found, [len(parts), *shape])
-
     are_jpegs = tf.reduce_all([is_jpeg(one) for one in contents])
     sizes = tf.cond(
         are_jpegs,
@@ -88,12 +79,14 @@ def cut_images(
             tf.image.decode_and_crop_jpeg(one, box, channels)
             for one, box in zip(contents, tf.unstack(boxes), strict=True)
         ]
-        return resized(drawn.mirrored, *parts)
+        return _resized(parts, drawn.mirrored, shape)
 
     def cut_one_by_one() -> tf.Tensor:
         return tf.map_fn(
-            lambda one: resized(
-                one[1].mirrored[None], cropping.part_of(one[0], one[1], channels)
+            lambda one: _resized(
+                [cropping.part_of(one[0], one[1], channels)],
+                one[1].mirrored[None],
+                shape,
             )[0],
             (tf.stack(contents), drawn),
             fn_output_signature=tf.TensorSpec(shape, tf.uint8),
@@ -105,3 +98,16 @@ def cut_images(
     return tf.cond(
         are_jpegs & tf.reduce_all(are_small & ~halved), cut_together, cut_one_by_one
     )
+
+
+def _resized(
+    parts: Sequence[tf.Tensor], mirrored: tf.Tensor, shape: tuple[int, int, int]
+) -> tf.Tensor:
+    """What `resize_crops` makes of k parts, inside a graph: uint8 [k, *shape]."""
+    found = tf.numpy_function(
+        lambda mirrored, *parts: resize_crops(parts, mirrored, shape),
+        [mirrored, *parts],
+        tf.uint8,
+        stateful=False,
+    )
+    return tf.ensure_shape(found, [len(parts), *shape])

@@ -140,10 +140,10 @@ def write_all(
         if ranked:
             _write_best(folder, ranked[0], config, objective, threads)
             figures.draw(runs, ranked, objective, space, folder.figures)
+        if config.training.figures:
+            for entry in ranked[: config.search.keep]:
+                figures_of_runs.draw_training(folder.trial(entry.run.name).path)
         _write_hparams(folder, runs, objective, space)
-    if config.training.figures:
-        for entry in ranked[: config.search.keep]:
-            figures_of_runs.draw_training(folder.trial(entry.run.name).path)
 
 
 def _write_table(

@@ -145,6 +145,10 @@ class EncodedSource(Source):
     def read(self, indices: np.ndarray) -> list[bytes]:
         """The images at `indices`, encoded."""
 
+    def lookup(self, indices: tf.Tensor) -> tf.Tensor:
+        """The images at `indices` [k]: string [k]; by Python, not by TensorFlow."""
+        return look_up(self.read, indices)
+
     def _identities(self) -> filecache.Identities | None:
         """What tells whether the images have changed since they were read, if any."""
         return None
@@ -221,6 +225,17 @@ class _Look:
     digest: bytes = bytes(32)
     header: tuple[int, int, int] = (0, 0, 0)
     problem: str | None = None
+
+
+def look_up(read: Callable[[np.ndarray], list[bytes]], indices: tf.Tensor) -> tf.Tensor:
+    """What `read`, in Python, gives at `indices` [k], inside a graph: string [k]."""
+    contents = tf.numpy_function(
+        lambda wanted: np.array(read(wanted), object),
+        [indices],
+        tf.string,
+        stateful=False,
+    )
+    return tf.ensure_shape(contents, indices.shape)
 
 
 def check_pixels(path: str, header: ImageHeader, max_pixels: int) -> None:

@@ -16,6 +16,7 @@ from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.packing import CONTENT_HASHES, MANIFEST, TARGETS
 from pipelines.sources.base import Source
+from pipelines.sources.encoded import look_up
 
 
 class PackedSource(Source):
@@ -93,13 +94,7 @@ class PackedSource(Source):
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The examples at `indices` [k]; records are fetched by Python."""
         if self.encoding == "image":
-            images = tf.numpy_function(
-                lambda chosen: np.array(self.read(chosen), object),
-                [indices],
-                tf.string,
-                stateful=False,
-            )
-            return tf.ensure_shape(images, indices.shape)
+            return look_up(self.read, indices)
         dtype = serialization.dtype_of(self.features)
         arrays = tf.numpy_function(self._arrays, [indices], dtype, stateful=False)
         return tf.ensure_shape(arrays, [*indices.shape, *self.features.shape])

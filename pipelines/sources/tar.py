@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from pipelines import filecache
 from pipelines.errors import DataError, first_sentence
@@ -44,16 +43,6 @@ class TarSource(EncodedSource):
         """The images at `indices`, encoded."""
         file = self._file.fileno()
         return [os.pread(file, size, at) for at, size in self._places[indices].tolist()]
-
-    def lookup(self, indices: tf.Tensor) -> tf.Tensor:
-        """The images at `indices` [k]: string [k]; by Python, not by TensorFlow."""
-        contents = tf.numpy_function(
-            lambda wanted: np.array(self.read(wanted), object),
-            [indices],
-            tf.string,
-            stateful=False,
-        )
-        return tf.ensure_shape(contents, indices.shape)
 
     def describe(self, index: int) -> str:
         """The archive, the member and where its bytes begin."""

@@ -106,16 +106,6 @@ class TfdsImages(EncodedSource):
         """The images at `indices`, encoded."""
         return [bytes(image) for image in self._records.read(indices)]
 
-    def lookup(self, indices: tf.Tensor) -> tf.Tensor:
-        """The images at `indices` [k]: string [k]; by Python, not by TensorFlow."""
-        contents = tf.numpy_function(
-            lambda wanted: np.array(self.read(wanted), object),
-            [indices],
-            tf.string,
-            stateful=False,
-        )
-        return tf.ensure_shape(contents, indices.shape)
-
     def describe(self, index: int) -> str:
         """The dataset, the split and the number in it."""
         return self._records.describe(index)

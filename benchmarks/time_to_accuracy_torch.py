@@ -6,7 +6,8 @@
 and recipe are those of airbench94_muon (Keller Jordan,
 https://github.com/KellerJordan/cifar10-airbench and
 https://arxiv.org/abs/2404.00498), written again for this benchmark, channels-last, in
-float32 or by PyTorch's autocast to bfloat16. The last line that it prints is JSON.
+float32, or in bfloat16 by PyTorch's autocast, and Muon's products with it as in the
+source. The last line that it prints is JSON.
 """
 
 import argparse
@@ -46,7 +47,6 @@ def main() -> None:
         "--precision", choices=("float32", "bfloat16"), default="float32"
     )
     options = parser.parse_args()
-    torch.set_autocast_enabled("cpu", options.precision == "bfloat16")
     torch.manual_seed(options.seed)
     images, labels = read(options.data, "train")
     network = Network(options.width, options.growth)
@@ -55,7 +55,8 @@ def main() -> None:
     started = time.monotonic()
     examples = train(network, images, labels, options)
     seconds = time.monotonic() - started
-    accuracy = evaluate(network, *read(options.data, "test"))
+    with precision_of(options):
+        accuracy = evaluate(network, *read(options.data, "test"))
     speed = examples / seconds
     print(json.dumps({"accuracy": accuracy, "examples_per_second": speed}))
 
@@ -95,18 +96,27 @@ def train(
     for step, (inputs, targets) in enumerate(batches(images, labels, size, steps)):
         # The bias of the whitening is trained in the first epochs alone.
         network.whiten.bias.requires_grad = step < bias_steps
+        with precision_of(options):
+            logits = model(inputs).float()
         loss = functional.cross_entropy(
-            model(inputs), targets, label_smoothing=_SMOOTHING, reduction="sum"
+            logits, targets, label_smoothing=_SMOOTHING, reduction="sum"
         )
         loss.backward()
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         for index, (group, rate) in enumerate(zip(groups, rates, strict=True)):
             last = bias_steps if index == 0 else steps
             group["lr"] = rate * max(0.0, 1 - step / last)
-        for optimizer in optimizers:
-            optimizer.step()
+        with precision_of(options):
+            for optimizer in optimizers:
+                optimizer.step()
         network.zero_grad(set_to_none=True)
     return steps * size
+
+
+def precision_of(options: argparse.Namespace) -> torch.autocast:
+    """For what may be computed in bfloat16; the whitening's covariance may not."""
+    enabled = options.precision == "bfloat16"
+    return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
 
 
 def batches(

@@ -5,6 +5,7 @@ import keras
 from models.architectures import AirbenchConfig
 from models.initializers import PartialIdentity
 from models.inputs import image_features, input_tensor, require_image
+from models.layers.activation import Activation
 from models.layers.batch_normalization import BatchNormalization
 from models.outputs import apply_outputs
 from models.spec import Inputs, Outputs
@@ -56,4 +57,4 @@ def _convolution(
     x = BatchNormalization(
         momentum=config.norm_momentum, epsilon=1e-5, scale=False, name=f"{name}_norm"
     )(x)
-    return keras.layers.Activation(config.activation, name=f"{name}_activation")(x)
+    return Activation(config.activation, name=f"{name}_activation")(x)

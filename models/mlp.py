@@ -4,6 +4,7 @@ import keras
 
 from models.architectures import MLPConfig
 from models.inputs import stack_layers
+from models.layers.activation import Activation
 from models.layers.batch_normalization import BatchNormalization
 from models.outputs import output_layers
 from models.spec import Inputs, Outputs
@@ -30,7 +31,7 @@ def _hidden(config: MLPConfig, name: str) -> list[keras.layers.Layer]:
     ]
     if normalized:
         layers.append(BatchNormalization(momentum=0.9, name=f"{name}_norm"))
-    layers.append(keras.layers.Activation(config.activation, name=f"{name}_activation"))
+    layers.append(Activation(config.activation, name=f"{name}_activation"))
     if config.dropout:
         layers.append(keras.layers.Dropout(config.dropout, name=f"{name}_dropout"))
     return layers

@@ -11,6 +11,7 @@ import keras
 
 from models.architectures import ResNetConfig
 from models.inputs import image_features, input_tensor, require_image
+from models.layers.activation import Activation
 from models.layers.batch_normalization import BatchNormalization
 from models.layers.shortcut import IdentityShortcut
 from models.outputs import apply_outputs
@@ -57,14 +58,14 @@ def build(config: ResNetConfig, inputs: Inputs, outputs: Outputs) -> keras.Model
 def _small(x: keras.KerasTensor, config: ResNetConfig) -> keras.KerasTensor:
     width = config.width or 16
     x = _normalized_convolution(x, width, 3, 1, "stem")
-    x = keras.layers.Activation(config.activation, name="stem_activation")(x)
+    x = Activation(config.activation, name="stem_activation")(x)
     return _stages(x, config, width, ((config.depth - 2) // 6,) * 3, _small_block)
 
 
 def _large(x: keras.KerasTensor, config: ResNetConfig) -> keras.KerasTensor:
     width = config.width or 64
     x = _normalized_convolution(x, width, 7, 2, "stem")
-    x = keras.layers.Activation(config.activation, name="stem_activation")(x)
+    x = Activation(config.activation, name="stem_activation")(x)
     x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
     is_bottleneck = config.depth in _BOTTLENECK_DEPTHS
     residual = _bottleneck_block if is_bottleneck else _basic_block
@@ -110,9 +111,9 @@ def _bottleneck_block(x: keras.KerasTensor, block: _Block) -> keras.KerasTensor:
     name, channels = block.name, block.channels
     shortcut = _projection(x, block, 4 * channels)
     x = _normalized_convolution(x, channels, 1, 1, f"{name}_conv1")
-    x = keras.layers.Activation(block.activation, name=f"{name}_activation1")(x)
+    x = Activation(block.activation, name=f"{name}_activation1")(x)
     x = _normalized_convolution(x, channels, 3, block.stride, f"{name}_conv2")
-    x = keras.layers.Activation(block.activation, name=f"{name}_activation2")(x)
+    x = Activation(block.activation, name=f"{name}_activation2")(x)
     x = _normalized_convolution(
         x, 4 * channels, 1, 1, f"{name}_conv3", block.last_scale
     )
@@ -122,7 +123,7 @@ def _bottleneck_block(x: keras.KerasTensor, block: _Block) -> keras.KerasTensor:
 def _two_convolutions(x: keras.KerasTensor, block: _Block) -> keras.KerasTensor:
     name, channels = block.name, block.channels
     x = _normalized_convolution(x, channels, 3, block.stride, f"{name}_conv1")
-    x = keras.layers.Activation(block.activation, name=f"{name}_activation1")(x)
+    x = Activation(block.activation, name=f"{name}_activation1")(x)
     return _normalized_convolution(x, channels, 3, 1, f"{name}_conv2", block.last_scale)
 
 
@@ -140,7 +141,7 @@ def _sum(
     x: keras.KerasTensor, shortcut: keras.KerasTensor, block: _Block
 ) -> keras.KerasTensor:
     x = keras.layers.Add(name=f"{block.name}_sum")([x, shortcut])
-    return keras.layers.Activation(block.activation, name=f"{block.name}_activation")(x)
+    return Activation(block.activation, name=f"{block.name}_activation")(x)
 
 
 def _normalized_convolution(

@@ -9,6 +9,7 @@ import tensorflow as tf
 from models.architectures import ViTConfig
 from models.errors import ModelError
 from models.inputs import preprocessing, require_image
+from models.layers.layer_normalization import LayerNormalization
 from models.layers.transformer import EncoderBlock, sincos_positions
 from models.outputs import output_layers
 from models.spec import Inputs, Outputs
@@ -58,9 +59,7 @@ class VisionTransformer(keras.Model):
             config.dropout, dtype=policy, name="dropout"
         )
         self.blocks = [self._block(index) for index in range(config.depth)]
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=1e-6, dtype=policy, name="norm"
-        )
+        self.norm = LayerNormalization(epsilon=1e-6, dtype=policy, name="norm")
         self.output_layers = output_layers(outputs)
 
     def _block(self, index: int) -> EncoderBlock:
@@ -80,8 +79,9 @@ class VisionTransformer(keras.Model):
         grid = self.patches.compute_output_shape(input_shape)
         self.position.build(grid)
         sequence = (grid[0], grid[1] * grid[2], grid[3])
-        for layer in (*self.blocks, self.norm):
-            layer.build(sequence)
+        for block in self.blocks:
+            block.build(sequence)
+        self.norm.build(sequence)
         self.output_layers[0].build((grid[0], grid[3]))
         self.built = True
 
@@ -91,7 +91,7 @@ class VisionTransformer(keras.Model):
         x = self.dropout(x, training=training)
         for block in self.blocks:
             x = block(x, training=training)
-        x = tf.reduce_mean(self.norm(x), axis=1)
+        x = tf.reduce_mean(self.norm(x, training=training), axis=1)
         for layer in self.output_layers:
             x = layer(x)
         return x

@@ -6,6 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.layers.activation import Activation
+from models.layers.layer_normalization import LayerNormalization
+
 # In the epsilon and initial weights of Vaswani et al. 2017 and of its descendants.
 _EPSILON = 1e-6
 
@@ -90,13 +93,14 @@ class EncoderBlock(keras.layers.Layer):
         """Makes the layers for inputs of `input_shape`, [B, T, W]."""
         width, policy = input_shape[-1], {"dtype": self.dtype_policy}
         layers = keras.layers
-        self.norm1 = layers.LayerNormalization(epsilon=_EPSILON, **policy, name="norm1")
+        self.norm1 = LayerNormalization(epsilon=_EPSILON, **policy, name="norm1")
         self.attention = SelfAttention(
             self.heads, self.dropout, **policy, name="attention"
         )
-        self.norm2 = layers.LayerNormalization(epsilon=_EPSILON, **policy, name="norm2")
+        self.norm2 = LayerNormalization(epsilon=_EPSILON, **policy, name="norm2")
         hidden = self.expansion * width
-        self.hidden = layers.Dense(hidden, self.activation, **policy, name="hidden")
+        self.hidden = layers.Dense(hidden, **policy, name="hidden")
+        self.hidden_activation = Activation(self.activation, **policy)
         self.output_layer = layers.Dense(width, **policy, name="output")
         self.dropout1 = layers.Dropout(self.dropout, **policy, name="dropout1")
         self.dropout2 = layers.Dropout(self.dropout, **policy, name="dropout2")
@@ -106,9 +110,12 @@ class EncoderBlock(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """From [B, T, W] to [B, T, W]."""
-        attended = self.attention(self.norm1(inputs), training=training)
+        attended = self.attention(
+            self.norm1(inputs, training=training), training=training
+        )
         x = inputs + self.dropout1(attended, training=training)
-        projected = self.output_layer(self.hidden(self.norm2(x)))
+        hidden = self.hidden(self.norm2(x, training=training))
+        projected = self.output_layer(self.hidden_activation(hidden, training=training))
         return x + self.dropout2(projected, training=training)
 
     def get_config(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.layers.activation import activate
 from models.spec import Patches
 
 # Of the mean variance: what is added to each one, so that directions in which patches
@@ -63,10 +64,11 @@ class Whitening(keras.layers.Layer):
             name="bias",
         )
 
-    def call(self, images: Any) -> Any:
+    def call(self, images: Any, training: bool | None = None) -> Any:
         """From [B, H, W, C] to [B, H - size + 1, W - size + 1, 2 * size * size * C]."""
         whitened = ops.conv(images, self.kernel, padding="valid")
-        return keras.activations.get(self.activation)(whitened + self.bias)
+        function = keras.activations.get(self.activation)
+        return activate(function, whitened + self.bias, training)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """As `call` has it."""

@@ -1,0 +1,31 @@
+"""Chains of small operations as one pass over memory, where XLA computes them faster.
+
+TensorFlow's operations each read and write all of their tensors; on CPUs that is most
+of the time of a gelu or a layer normalization. XLA makes one loop of such a chain. For
+convolutions and large products it is slower than oneDNN, so only these are given to it,
+and only in training on CPUs, where they were measured: what is exported, evaluated, or
+run on a GPU is computed by TensorFlow's operations.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+_TYPES = (tf.float32, tf.bfloat16, tf.float16)
+
+
+def pays(inputs: tf.Tensor, training: bool | None) -> bool:
+    """Whether a layer's operations should be compiled."""
+    return (
+        bool(training)
+        and inputs.dtype in _TYPES
+        and not tf.config.get_visible_devices("GPU")
+    )
+
+
+def run(function: Callable[..., Any], *tensors: tf.Tensor) -> Any:
+    """`function` of the tensors, compiled for their shapes."""
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+    return compiled.get_concrete_function(*specs)(*tensors)

@@ -22,8 +22,10 @@ from pipelines.dataset import Dataset
 from pipelines.feed import Feed
 from pipelines.order import Order
 
-# A trial of a precision: this long, thrice, and this many steps at most. Workers have
-# clocks of their own, so among several the number of steps is fixed.
+# A trial of a precision: this long, thrice, and this many steps at most; where a step
+# takes as long as all three, one. Workers have clocks of their own, so among several
+# the number of steps is fixed.
+_TRIALS = 3
 _TRIAL_SECONDS = 0.3
 _TRIAL_STEPS = 400
 _TRIAL_STEPS_TOGETHER = 3
@@ -197,7 +199,7 @@ def _what_speed_depends_on(
 
 
 def _speed(parts: Parts) -> float:
-    """Examples per second of the training, the best of three short trials.
+    """Examples per second of the training, the best of some short trials.
 
     The first step compiles, and its weights are thrown away. 0 where a value was not
     finite.
@@ -206,17 +208,20 @@ def _speed(parts: Parts) -> float:
     sums = np.zeros(len(parts.network.metrics.names))
     trainer.start_at(0)
     trainer.run(0, 1, sums)
-    started = time.monotonic()
-    trainer.run(1, 2, sums)
-    steps = int(_TRIAL_SECONDS / max(time.monotonic() - started, 1e-6))
-    steps = min(max(steps, 1), _TRIAL_STEPS)
-    if parts.cluster.workers:
-        steps = _TRIAL_STEPS_TOGETHER
-    best = 0.0
-    for first in (2, 2 + steps, 2 + 2 * steps):
+    first, steps, best, spent = 1, 1, 0.0, 0.0
+    for _ in range(1 + _TRIALS):  # one step says how many make a trial
         started = time.monotonic()
         result = trainer.run(first, first + steps, sums)
+        taken = max(time.monotonic() - started, 1e-6)
         if not result.finite:
             return 0.0
-        best = max(best, steps / (time.monotonic() - started))
+        first += steps
+        best = max(best, steps / taken)
+        spent += taken
+        if parts.cluster.workers:  # each has to do the same
+            steps = _TRIAL_STEPS_TOGETHER
+        elif spent >= _TRIALS * _TRIAL_SECONDS:
+            break
+        else:
+            steps = min(max(int(steps * _TRIAL_SECONDS / taken), 1), _TRIAL_STEPS)
     return best * parts.config.data.batch_size

@@ -1,5 +1,6 @@
 """Keras' Activation, with those of many operations in one pass where that is faster."""
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -38,19 +39,22 @@ def activate(
     if function not in _OF_MANY_OPERATIONS or not compiled.pays(inputs, training):
         return function(inputs)
 
-    def forward(x: tf.Tensor) -> tf.Tensor:
-        return tf.cast(function(tf.cast(x, tf.float32)), x.dtype)
-
-    def backward(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-        exact = tf.cast(x, tf.float32)
-        with tf.GradientTape() as tape:
-            tape.watch(exact)
-            y = function(exact)
-        gradient = tape.gradient(y, exact, tf.cast(upstream, tf.float32))
-        return tf.cast(gradient, x.dtype)
-
     @tf.custom_gradient
     def in_one_pass(x: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
-        return compiled.run(forward, x), lambda dy: compiled.run(backward, x, dy)
+        return compiled.run(_forward, x, activation=function), functools.partial(
+            compiled.run, _backward, x, activation=function
+        )
 
     return in_one_pass(inputs)
+
+
+def _forward(x: tf.Tensor, activation: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    return tf.cast(activation(tf.cast(x, tf.float32)), x.dtype)
+
+
+def _backward(
+    x: tf.Tensor, upstream: tf.Tensor, activation: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
+    exact = tf.cast(x, tf.float32)
+    (gradient,) = tf.gradients(activation(exact), exact, tf.cast(upstream, tf.float32))
+    return tf.cast(gradient, x.dtype)

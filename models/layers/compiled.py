@@ -7,7 +7,8 @@ and only in training on CPUs, where they were measured: what is exported, evalua
 run on a GPU is computed by TensorFlow's operations.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import tensorflow as tf
@@ -24,8 +25,25 @@ def pays(inputs: tf.Tensor, training: bool | None) -> bool:
     )
 
 
-def run(function: Callable[..., Any], *tensors: tf.Tensor) -> Any:
-    """`function` of the tensors, compiled for their shapes."""
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
-    compiled = tf.function(function, jit_compile=True, autograph=False)
-    return compiled.get_concrete_function(*specs)(*tensors)
+def run(
+    function: Callable[..., Any], *tensors: tf.Tensor, **constants: Hashable
+) -> Any:
+    """`function` of the tensors and the constants.
+
+    It is compiled once for the shapes, dtypes and constants that it meets, however many
+    layers call it.
+    """
+    specs = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors)
+    return _compiled(function, specs, tuple(constants.items()))(*tensors)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(
+    function: Callable[..., Any],
+    specs: tuple[tf.TensorSpec, ...],
+    constants: tuple[tuple[str, Hashable], ...],
+) -> Callable[..., Any]:
+    fixed = functools.partial(function, **dict(constants))
+    with tf.init_scope():  # it outlives the graph that calls it first
+        compiled = tf.function(fixed, jit_compile=True, autograph=False)
+        return compiled.get_concrete_function(*specs)

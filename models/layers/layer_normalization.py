@@ -1,5 +1,6 @@
 """Keras' LayerNormalization, in one pass each way where that is faster."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -44,30 +45,39 @@ def _normalize(
 ) -> tf.Tensor:
     """[..., W] with scale and offset, float32 [W]."""
 
-    def forward(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> Any:
-        normalized, _ = _standardize(_rows(x), epsilon)
-        return tf.cast(tf.reshape(normalized * scale + offset, tf.shape(x)), x.dtype)
-
-    def backward(x: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor) -> Any:
-        normalized, inverse = _standardize(_rows(x), epsilon)
-        upstream = _rows(upstream)
-        scaled = upstream * scale
-        along = normalized * _mean(scaled * normalized)
-        gradient = inverse * (scaled - _mean(scaled) - along)
-        return (
-            tf.cast(tf.reshape(gradient, tf.shape(x)), x.dtype),
-            _sum(upstream * normalized),
-            _sum(upstream),
-        )
-
     @tf.custom_gradient
     def normalize(
         x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[..., Any]]:
-        outputs = compiled.run(forward, x, scale, offset)
-        return outputs, lambda dy: compiled.run(backward, x, scale, dy)
+        outputs = compiled.run(_forward, x, scale, offset, epsilon=epsilon)
+        return outputs, functools.partial(
+            compiled.run, _backward, x, scale, epsilon=epsilon
+        )
 
     return normalize(inputs, scale, offset)
+
+
+def _forward(
+    x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
+) -> tf.Tensor:
+    normalized, _ = _standardize(_rows(x), epsilon)
+    return tf.cast(tf.reshape(normalized * scale + offset, tf.shape(x)), x.dtype)
+
+
+def _backward(
+    x: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Gradients of inputs, scale and offset."""
+    normalized, inverse = _standardize(_rows(x), epsilon)
+    upstream = _rows(upstream)
+    scaled = upstream * scale
+    along = normalized * _mean(scaled * normalized)
+    gradient = inverse * (scaled - _mean(scaled) - along)
+    return (
+        tf.cast(tf.reshape(gradient, tf.shape(x)), x.dtype),
+        _sum(upstream * normalized),
+        _sum(upstream),
+    )
 
 
 def _rows(x: tf.Tensor) -> tf.Tensor:

@@ -80,6 +80,20 @@ class ActivationTest(tf.test.TestCase, parameterized.TestCase):
             x = tf.ones([count, 3])
             self.assertAllClose(function(x), keras.activations.gelu(x))
 
+    def test_layers_of_a_shape_are_compiled_once(self) -> None:
+        x = tf.ones([3, 7])
+        layers = [Activation("gelu"), Activation("gelu"), Activation("silu")]
+
+        def step(x: tf.Tensor) -> tf.Tensor:
+            for layer in layers:
+                x = layer(x, training=True)
+            return x
+
+        nodes = tf.function(step).get_concrete_function(x).graph.as_graph_def().node
+        called = [n.attr["f"].func.name for n in nodes if n.attr["_XlaMustCompile"].b]
+        self.assertLen(called, 3)
+        self.assertLen(set(called), 2)
+
     def test_saved_form_is_keras(self) -> None:
         layer = Activation("gelu", name="a")
         self.assertEqual(

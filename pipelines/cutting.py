@@ -92,12 +92,21 @@ def cut_images(
             fn_output_signature=tf.TensorSpec(shape, tf.uint8),
         )
 
-    pixels = tf.reduce_prod(boxes[:, 2:], axis=1)
+    together = are_jpegs & _fit_together(cropping, boxes[:, 2:])
+    return tf.cond(together, cut_together, cut_one_by_one)
+
+
+def _fit_together(cropping: Cropping, sides: tf.Tensor) -> tf.Tensor:
+    """Whether k parts may be in memory at once, decoded in full: bool [].
+
+    Args:
+        cropping: what they are resized to.
+        sides: int32 [k, 2], of the parts.
+    """
+    pixels = tf.reduce_prod(sides, axis=1)
     are_small = pixels <= _LARGEST_PART * cropping.size[0] * cropping.size[1]
-    halved = cropping.halvings_of(boxes[:, 2:]) > 0
-    return tf.cond(
-        are_jpegs & tf.reduce_all(are_small & ~halved), cut_together, cut_one_by_one
-    )
+    halved = cropping.halvings_of(sides) > 0
+    return tf.reduce_all(are_small & ~halved)
 
 
 def _resized(

@@ -40,6 +40,7 @@ CASES = {
         "--whitening=2",
         "--augment=alternating_flip",
     ),
+    "compiled layers": ("--model=vit", "--model_args=depth=1,width=8,heads=2,patch=4"),
     "by replica": CONVOLUTIONAL,
 }
 

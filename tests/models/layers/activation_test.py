@@ -1,7 +1,6 @@
 """Compiled activations are Keras' own, in outputs, gradients and saved form."""
 
 import pathlib
-from typing import Any
 from unittest import mock
 
 import keras
@@ -11,24 +10,9 @@ from absl.testing import parameterized
 
 from models.layers import compiled
 from models.layers.activation import Activation
+from tests.models.layers.training import compiled_calls, step_of
 
 _TOLERANCE = {"float32": 2e-6, "bfloat16": 1.6e-2, "float16": 2e-3}
-
-
-def _step(layer: Any, x: tf.Tensor, upstream: tf.Tensor) -> Any:
-    @tf.function
-    def step() -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x, training=True)
-        return y, tape.gradient(y, x, upstream)
-
-    return (*step(), step.get_concrete_function().graph)
-
-
-def _compiled_functions(graph: tf.Graph) -> int:
-    nodes = graph.as_graph_def().node
-    return sum(node.attr["_XlaMustCompile"].b for node in nodes)
 
 
 class ActivationTest(tf.test.TestCase, parameterized.TestCase):
@@ -39,9 +23,10 @@ class ActivationTest(tf.test.TestCase, parameterized.TestCase):
         rng = np.random.default_rng(0)
         x = tf.cast(rng.normal(0, 3, (4, 5, 6)), dtype)
         upstream = tf.cast(rng.normal(size=(4, 5, 6)), dtype)
-        y, gradient, graph = _step(Activation(name, dtype=dtype), x, upstream)
+        layer = Activation(name, dtype=dtype)
+        y, (gradient,), count = step_of(layer, x, upstream)
         exact = keras.layers.Activation(name, dtype="float64")
-        expected_y, expected_gradient, plain = _step(
+        expected_y, (expected_gradient,), plain = step_of(
             exact, tf.cast(x, tf.float64), tf.cast(upstream, tf.float64)
         )
         self.assertEqual((y.dtype, gradient.dtype), (dtype, dtype))
@@ -49,8 +34,7 @@ class ActivationTest(tf.test.TestCase, parameterized.TestCase):
         tolerance = _TOLERANCE[dtype]
         self.assertAllClose(y, expected_y, tolerance, tolerance)
         self.assertAllClose(gradient, expected_gradient, tolerance, tolerance)
-        self.assertEqual(_compiled_functions(graph), 2)
-        self.assertEqual(_compiled_functions(plain), 0)
+        self.assertEqual((count, plain), (2, 0))
 
     @parameterized.parameters(
         ("relu", True, "float32"), ("gelu", False, "float32"), ("gelu", True, "float64")
@@ -60,7 +44,7 @@ class ActivationTest(tf.test.TestCase, parameterized.TestCase):
         x = tf.cast(np.random.default_rng(0).normal(size=(3, 4)), dtype)
         function = tf.function(lambda x: layer(x, training=training))
         graph = function.get_concrete_function(x).graph
-        self.assertEqual(_compiled_functions(graph), 0)
+        self.assertEmpty(compiled_calls(graph))
         self.assertAllEqual(function(x), keras.layers.Activation(name, dtype=dtype)(x))
 
     def test_a_gpu_computes_by_tensorflow(self) -> None:
@@ -89,8 +73,7 @@ class ActivationTest(tf.test.TestCase, parameterized.TestCase):
                 x = layer(x, training=True)
             return x
 
-        nodes = tf.function(step).get_concrete_function(x).graph.as_graph_def().node
-        called = [n.attr["f"].func.name for n in nodes if n.attr["_XlaMustCompile"].b]
+        called = compiled_calls(tf.function(step).get_concrete_function(x).graph)
         self.assertLen(called, 3)
         self.assertLen(set(called), 2)
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from models.layers.layer_normalization import LayerNormalization
+from tests.models.layers.training import step_of
 
 _TOLERANCE = {"float32": 5e-6, "bfloat16": 1.6e-2, "float16": 2e-3}
 
@@ -27,19 +28,6 @@ def _pair(
     return ours, theirs
 
 
-def _step(layer: Any, x: tf.Tensor, upstream: tf.Tensor) -> Any:
-    @tf.function
-    def step() -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x, training=True)
-        sources = [x, *[v.value for v in layer.trainable_variables]]
-        return y, tape.gradient(y, sources, upstream)
-
-    nodes = step.get_concrete_function().graph.as_graph_def().node
-    return (*step(), sum(node.attr["_XlaMustCompile"].b for node in nodes))
-
-
 class LayerNormalizationTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(
         shape=((8, 6), (4, 5, 12), (2, 3, 4, 8)),
@@ -52,8 +40,8 @@ class LayerNormalizationTest(tf.test.TestCase, parameterized.TestCase):
         ours, theirs = _pair(shape, dtype, epsilon=1e-6)
         x = tf.cast(rng.normal(3.0, 2.0, shape), ours.compute_dtype)
         upstream = tf.cast(rng.normal(size=shape), ours.compute_dtype)
-        y, gradients, count = _step(ours, x, upstream)
-        expected_y, expected, plain = _step(
+        y, gradients, count = step_of(ours, x, upstream)
+        expected_y, expected, plain = step_of(
             theirs, tf.cast(x, tf.float64), tf.cast(upstream, tf.float64)
         )
         self.assertEqual((count, plain), (2, 0))
@@ -72,8 +60,8 @@ class LayerNormalizationTest(tf.test.TestCase, parameterized.TestCase):
         shape = (2, 3, 4)
         ours, theirs = _pair(shape, "float32", **arguments)
         x = tf.cast(np.random.default_rng(0).normal(size=shape), tf.float32)
-        y, gradients, count = _step(ours, x, tf.ones_like(x))
-        exact, expected, _ = _step(
+        y, gradients, count = step_of(ours, x, tf.ones_like(x))
+        exact, expected, _ = step_of(
             theirs, tf.cast(x, tf.float64), tf.ones(shape, tf.float64)
         )
         self.assertEqual(count, 0)

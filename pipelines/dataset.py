@@ -25,6 +25,7 @@ from pipelines.order import Balance, Order
 from pipelines.reading import Reader
 from pipelines.sources.base import Source
 from pipelines.sources.opening import open_source
+from pipelines.untuned import untuned
 
 
 class Examples(NamedTuple):
@@ -191,7 +192,7 @@ class Dataset:
         in_memory = self.held_evaluation(split, batch_size)
         if in_memory is not None:
             numbers = tf.data.Dataset.range(in_memory.count)
-            return numbers.map(in_memory.batch).prefetch(2)
+            return untuned(numbers.map(in_memory.batch).prefetch(2))
         indices = self._indices_of(split)
         slots = np.arange(-(-len(indices) // batch_size) * batch_size)
         weights = np.where(slots < len(indices), np.float32(1), np.float32(0))
@@ -207,7 +208,8 @@ class Dataset:
         examples = self._reader.stream(chunks, batch_size).map(
             lambda chosen, examples, indices: (examples, indices)
         )
-        return tf.data.Dataset.zip(examples, weighted).map(self._evaluated).prefetch(2)
+        batches = tf.data.Dataset.zip(examples, weighted).map(self._evaluated)
+        return untuned(batches.prefetch(2))
 
     def held_evaluation(self, split: str, batch_size: int) -> HeldBatches | None:
         """The batches of `evaluation` where the split may be held in memory, else None.

@@ -12,6 +12,7 @@ from pipelines.batch import Batch
 from pipelines.cropping import Cropping
 from pipelines.order import Order
 from pipelines.reading import Reader
+from pipelines.untuned import untuned
 from pipelines.weighting import ExampleWeights
 
 _LAST_STEP = 2**62
@@ -119,18 +120,19 @@ class Feed:
                     lambda start: self.batch(step, start, size)
                 )
             )
-            return batches.prefetch(tf.data.AUTOTUNE)
+            return untuned(batches.prefetch(tf.data.AUTOTUNE))
         chunks = steps.map(lambda step: self._positions_and_indices(step, first, count))
         if self._cropping is None or native:
             read = self._reader.stream(chunks, size, self._cropping)
         else:
             read = self._reader.crops(chunks, size, self._cropping)
-        return read.map(
+        finished = read.map(
             lambda positions, examples, indices: self._finish(
                 *self._sized(size, positions, examples, indices)
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
-        ).prefetch(tf.data.AUTOTUNE)
+        )
+        return untuned(finished.prefetch(tf.data.AUTOTUNE))
 
     def find_bad_example(self, first_step: int, last_step: int) -> str | None:
         """Names the first unreadable example of these steps, after a stream failed.

@@ -11,6 +11,7 @@ from pipelines.cropping import Cropping
 from pipelines.errors import DataError, first_sentence
 from pipelines.features import Features
 from pipelines.sources.base import Source
+from pipelines.untuned import untuned
 
 _CHUNK = 256
 _LARGEST_CHUNK = 64
@@ -78,7 +79,6 @@ class Reader:
                     self._crops_at(positions, indices, cropping),
                     indices,
                 ),
-                # As many as can run: AUTOTUNE changed its mind, by a factor of two.
                 num_parallel_calls=len(available_cores()),
             )
             .rebatch(size)
@@ -96,8 +96,8 @@ class Reader:
         chunks = starts.map(lambda start: (chosen[start : start + _CHUNK],) * 2)
         read: list[Any] = []
         try:
-            for _, examples, _ in self.stream(chunks, _CHUNK).as_numpy_iterator():
-                read.append(examples)
+            stream = untuned(self.stream(chunks, _CHUNK))
+            read += [examples for _, examples, _ in stream.as_numpy_iterator()]
         except (tf.errors.OpError, OSError) as error:
             raise DataError(self.find_bad_example(indices) or str(error)) from error
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *read)

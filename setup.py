@@ -29,6 +29,7 @@ setup(
         "matplotlib>=3.9,<4",
         "numpy>=2.0,<3",
         "opencv-python-headless>=4.10,<6",
+        "optuna>=5,<6",
         "pillow>=11.3",
         "psutil>=6",
         "pyarrow>=18",

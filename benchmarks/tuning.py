@@ -3,13 +3,12 @@
 `python -m benchmarks.tuning [--seeds=3] [--trials=12] [--epochs=27] [--json=FILE]
 [--figure=FILE]` runs, in turn and each in a process of its own, KerasTuner's
 RandomSearch and Hyperband in its tutorial's form, Optuna's TPE with its median pruner
-around a Keras `fit` (if Optuna is installed: benchmarks/requirements.txt), and
-Atelier's tuners, on the same data, space and seeds: scikit-learn's digits, each
-training image also shifted by one pixel to all eight sides. KerasTuner's random search
-has so many trials and is run to its end; the others go on until they have reached its
-best accuracy, or for one and a half times as long. The time is from the command,
-imports included, to the evaluation that reached that best, and to the first that was
-within one standard error of it.
+around a Keras `fit`, and Atelier's tuners, on the same data, space and seeds:
+scikit-learn's digits, each training image also shifted by one pixel to all eight sides.
+KerasTuner's random search has so many trials and is run to its end; the others go on
+until they have reached its best accuracy, or for one and a half times as long. The time
+is from the command, imports included, to the evaluation that reached that best, and to
+the first that was within one standard error of it.
 
 `--only=atelier_random --trials=40 --epochs=3` runs searches to their ends: memory.
 """
@@ -17,7 +16,6 @@ within one standard error of it.
 import argparse
 import dataclasses
 import functools
-import importlib.util
 import json
 import math
 import pathlib
@@ -125,12 +123,7 @@ def _in_turn(names: Sequence[str], seed: int) -> list[str]:
 
 
 def _names() -> list[str]:
-    peers = [name for name in tuning_peers.PEERS if name != "optuna"]
-    if importlib.util.find_spec("optuna"):
-        peers.append("optuna")
-    else:
-        print("optuna is not installed: pip install -r benchmarks/requirements.txt")
-    return [*peers, *(f"atelier_{tuner}" for tuner in TUNERS)]
+    return [*tuning_peers.PEERS, *(f"atelier_{tuner}" for tuner in TUNERS)]
 
 
 def write_data(path: pathlib.Path) -> None:

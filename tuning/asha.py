@@ -1,13 +1,14 @@
 """Asynchronous successive halving (Li et al., "A System for Massively Parallel
 Hyperparameter Tuning", MLSys 2020, algorithm 2), as an oracle.
 
+New configurations are drawn at random, as published, or by what the tried ones gave.
 All trials train for `min_epochs`; of those that have, one in `factor` goes on for
 `factor` times as long, and so on. Nobody waits for a round to fill up: a trial goes on
 as soon as it is among the best of those compared with it so far.
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_tuner.engine import trial as trial_module
 
@@ -23,6 +24,12 @@ from tuning.restorable import (
     continues,
 )
 
+if TYPE_CHECKING:
+    from tuning.parzen import Tried
+
+# Configurations that are drawn at random before any other: Optuna's own default.
+STARTUP = 10
+
 
 class AshaOracle(RestorableOracle):
     """Asynchronous successive halving, a function of its trials.
@@ -31,11 +38,18 @@ class AshaOracle(RestorableOracle):
       min_epochs: after which a trial is compared first.
       max_epochs: of a full training.
       factor: of so many trials one goes on, for so many times as long.
+      sampler: of new configurations: "tpe" (see tuning.parzen) or "random".
       **options: of KerasTuner's Oracle.
     """
 
     def __init__(
-        self, *, min_epochs: float, max_epochs: float, factor: int, **options: Any
+        self,
+        *,
+        min_epochs: float,
+        max_epochs: float,
+        factor: int,
+        sampler: str,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         if min_epochs >= max_epochs:
@@ -44,6 +58,7 @@ class AshaOracle(RestorableOracle):
                 " fewer, or nothing could be halved"
             )
         self._factor = factor
+        self._sampler = sampler
         count = math.ceil(round(math.log(max_epochs / min_epochs, factor), 9))
         self.rungs = [min_epochs * factor**k for k in range(count)] + [max_epochs]
 
@@ -62,7 +77,7 @@ class AshaOracle(RestorableOracle):
                 if not self._promotions(trial):
                     return self._go_on(trial, rung + 1)
         if self.limit is None or self.configurations() < self.limit:
-            values = self._random_values()
+            values = self._new_values()
             if values is not None:
                 return {"status": RUNNING, "values": values | self._epochs(0)}
         if self.ongoing_trials:
@@ -84,6 +99,39 @@ class AshaOracle(RestorableOracle):
             coming += len(waiting)
             found |= waiting
         return found
+
+    def _new_values(self) -> dict[str, Any] | None:
+        """The values of a configuration that was not tried; None if all were."""
+        ended = [t for t in self.trials.values() if t.status in (COMPLETED, FAILED)]
+        known = sum(continues(trial) is None for trial in ended)
+        if self._sampler == "tpe" and known >= STARTUP:
+            from tuning import parzen  # here, as it imports Optuna
+
+            values = parzen.propose(
+                self.hyperparameters,
+                self._tried(),
+                direction=self.objective.direction,
+                seed=(self.seed, len(self.trials)),
+            )
+            if not self._duplicate(values):
+                return values
+        drawn: dict[str, Any] | None = self._random_values()
+        return drawn
+
+    def _tried(self) -> list["Tried"]:
+        """Every configuration, with the score of the highest rung that it reached."""
+        from tuning.parzen import Tried
+
+        found: dict[str, Tried] = {}
+        first: dict[str, str] = {}
+        for name, trial in self.trials.items():  # in the order of their starts
+            root = first[name] = first.get(continues(trial) or "", name)
+            values = trial.hyperparameters.values
+            if trial.status == COMPLETED:
+                found[root] = Tried(values, _rung_of(trial), trial.score)
+            elif root == name:
+                found[root] = Tried(values, running=trial.status != FAILED)
+        return list(found.values())
 
     def _completed(self, rung: int) -> list[trial_module.Trial]:
         """Completed trials of a rung, the best first."""

@@ -6,6 +6,7 @@ from typing import Any
 from tuning.errors import SearchError
 
 TUNERS = ("random", "grid", "bayesian", "hyperband", "asha", "grow")
+SAMPLERS = ("tpe", "random")
 
 
 def _flag(default: Any, help_text: str, **metadata: Any) -> Any:
@@ -47,6 +48,12 @@ class SearchConfig:
     )
     factor: int = _flag(
         3, "asha, hyperband: of so many trials one goes on, for so many times as long."
+    )
+    sampler: str = _flag(
+        "tpe",
+        "asha: how new configurations are drawn. tpe: Optuna's tree-structured Parzen "
+        "estimator, near those that did well. random: evenly, as it was published.",
+        choices=SAMPLERS,
     )
     repeats: int = _flag(
         3, "grow: seeds with which each size is trained, to know its noise."

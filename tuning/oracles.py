@@ -184,6 +184,7 @@ def _limited(
         rungs: dict[str, Any] = {
             "min_epochs": config.min_epochs,
             "factor": config.factor,
+            "sampler": config.sampler,
         }
         return AshaOracle(max_epochs=epochs, **rungs, **common)
     if config.tuner == "grow":

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.tuning import simulation
-from tests.tuning.simulation import EPOCHS, Simulation, finished, signatures
+from tests.tuning.simulation import EPOCHS, Simulation, failed, finished, signatures
 from tuning import oracles
 from tuning.config import SearchConfig
 from tuning.errors import SearchError
@@ -16,10 +16,6 @@ from tuning.runs import Outcome
 from tuning.search import Job, Wait
 
 TUNERS = ("random", "grid", "bayesian", "hyperband", "asha", "grow")
-
-
-def failed(job: Job) -> Outcome:
-    return Outcome("failed", [], 0.0, 0.0, f"{job.run} broke")
 
 
 class SearchTest(tf.test.TestCase, parameterized.TestCase):

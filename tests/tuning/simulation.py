@@ -26,6 +26,8 @@ SEARCHED = (
     "momentum=0.8|0.9 if optimizer=sgd",
     "model_args.depth=1..4",
 )
+# The same without an end of values.
+CONTINUOUS = ("learning_rate=1e-6..1e1:log", *SEARCHED[1:])
 OBJECTIVE = Objective("validation/accuracy", "max")
 EPOCHS = 9
 
@@ -50,15 +52,17 @@ class MemoryStore:
 class Simulation:
     """A search of one tuner; `reopen` is what a new process would find."""
 
-    def __init__(self, tuner: str, **options: Any) -> None:
+    def __init__(
+        self, tuner: str, searched: Sequence[str] = SEARCHED, **options: Any
+    ) -> None:
         limits = {"random": 12, "bayesian": 13, "asha": 18, "grow": 40}
         self._config = SearchConfig(
             tuner=tuner,
-            search=SEARCHED,
+            search=tuple(searched),
             **{"trials": limits.get(tuner), **options},
         )
         self.store = MemoryStore()
-        self.space = space.parse(SEARCHED, KINDS, {})
+        self.space = space.parse(searched, KINDS, {})
         self.search = self.reopen()
         self.store.text = json.dumps(self.search.new_state())
 
@@ -114,6 +118,11 @@ def finished(job: Job) -> Outcome:
     epochs = job.until or EPOCHS
     history = [(float(e), score(job, e)) for e in range(1, int(epochs) + 1)]
     return Outcome("finished" if epochs == EPOCHS else "paused", history, epochs, 1.0)
+
+
+def failed(job: Job) -> Outcome:
+    """A job that did not."""
+    return Outcome("failed", [], 0.0, 0.0, f"{job.run} broke")
 
 
 def signatures(jobs: Sequence[Job]) -> list[tuple[Any, ...]]:

@@ -1,6 +1,6 @@
 """Searches side by side: best validation accuracy against wall seconds, and memory.
 
-`python -m benchmarks.tuning [--seeds=3] [--trials=12] [--epochs=27] [--json=FILE]
+`python -m benchmarks.tuning [--seeds=3] [--trials=12] [--epochs=81] [--json=FILE]
 [--figure=FILE]` runs, in turn and each in a process of its own, KerasTuner's
 RandomSearch and Hyperband in its tutorial's form, Optuna's TPE with its median pruner
 around a Keras `fit`, and Atelier's tuners, on the same data, space and seeds:
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=12)
-    parser.add_argument("--epochs", type=int, default=27)
+    parser.add_argument("--epochs", type=int, default=81)
     parser.add_argument("--only", help="arms, separated by commas")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--figure", type=pathlib.Path)

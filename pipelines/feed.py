@@ -115,24 +115,32 @@ class Feed:
             raise ValueError(f"batch_size={size} does not divide the slice of {count}")
         steps = tf.data.Dataset.range(first_step, _LAST_STEP)
         if self._held is not None:
-            batches = steps.flat_map(
+            found = steps.flat_map(
                 lambda step: tf.data.Dataset.range(first, first + count, size).map(
                     lambda start: self.batch(step, start, size)
                 )
             )
-            return untuned(batches.prefetch(tf.data.AUTOTUNE))
-        chunks = steps.map(lambda step: self._positions_and_indices(step, first, count))
+        else:
+            chunks = steps.map(
+                lambda step: self._positions_and_indices(step, first, count)
+            )
+            found = self._streamed(chunks, size, native)
+        return untuned(found.prefetch(tf.data.AUTOTUNE))
+
+    def _streamed(
+        self, chunks: tf.data.Dataset, size: int, native: bool
+    ) -> tf.data.Dataset:
+        """Batches of `size` examples, read at chunks of (positions, indices)."""
         if self._cropping is None or native:
-            read = self._reader.stream(chunks, size, self._cropping)
+            read = self._reader.stream(chunks, size, self._cropping, native)
         else:
             read = self._reader.crops(chunks, size, self._cropping)
-        finished = read.map(
+        return read.map(
             lambda positions, examples, indices: self._finish(
                 *self._sized(size, positions, examples, indices)
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        return untuned(finished.prefetch(tf.data.AUTOTUNE))
 
     def find_bad_example(self, first_step: int, last_step: int) -> str | None:
         """Names the first unreadable example of these steps, after a stream failed.

@@ -42,6 +42,7 @@ class Reader:
         chunks: tf.data.Dataset,
         size: int,
         cropping: Cropping | None = None,
+        native: bool = False,
     ) -> tf.data.Dataset:
         """Reads and decodes in parallel, in order.
 
@@ -49,6 +50,8 @@ class Reader:
             chunks: of (positions, indices), both int64 [k].
             size: examples in an element of the result.
             cropping: of images, at their positions; by default the whole is resized.
+            native: whether it is read on another machine, whose cores TensorFlow counts
+                there, up to 16.
 
         Returns:
             A dataset of (positions [size], examples [size, …], indices [size]); the
@@ -62,7 +65,7 @@ class Reader:
                 self._examples_at(positions, indices, cropping),
                 indices,
             ),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=tf.data.AUTOTUNE if native else len(available_cores()),
         ).rebatch(size)
 
     def crops(

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """`dataset`, whose AUTOTUNE means one call for each core, and no thread to tune it.
+    """`dataset`, whose AUTOTUNE is a call for each core, up to 16, and never changes.
 
     That thread looks at its work ever less often, at last once a minute. An iterator
     that ends waits for it, and once in some twenty-five times TensorFlow 2.21 does not

@@ -13,6 +13,7 @@ from tuning import parzen, space
 from tuning.asha import STARTUP
 from tuning.parzen import Tried
 from tuning.restorable import hyperparameters
+from tuning.space import Kind
 
 _TRIALS = 60
 _SGD = {"optimizer": "sgd", "momentum": 0.9}
@@ -71,6 +72,33 @@ class ParzenTest(tf.test.TestCase, parameterized.TestCase):
         far = [Tried({"learning_rate": 1e-5}, rung=1, score=0.1) for _ in range(5)]
         near = [Tried({"learning_rate": 1.0}, rung=0, score=0.9) for _ in range(25)]
         self.assertLess(median_rate(far + near, "max"), 1e-3)
+
+    def test_flags_of_every_kind_come_back_as_they_were_given(self) -> None:
+        kinds = {
+            "nesterov": Kind(bool),
+            "ema": Kind(float, optional=True),
+            "steps": Kind(int),
+            "width": Kind(int),
+            "rate": Kind(float),
+        }
+        texts = ("nesterov=true|false", "ema=none|0.9", "steps=1..1000:log")
+        texts += ("width=16..64:step=16", "rate=0.1..0.5:step=0.1")
+        found = space.parse(texts, kinds, {})
+        searched = hyperparameters(found)
+        tried = []
+        for n in range(20):  # each proposal is what the next one goes by
+            values = parzen.propose(searched, tried, direction="max", seed=(5, n))
+            tried.append(Tried(values, rung=0, score=float(values["width"])))
+            tidy = {d.name: d.tidy(values[d.name]) for d in found}
+            self.assertIsInstance(tidy["nesterov"], bool)
+            self.assertIn(tidy["ema"], (None, 0.9))
+            self.assertIsInstance(tidy["steps"], int)
+            self.assertBetween(tidy["steps"], 1, 1000)
+            self.assertIn(tidy["width"], (16, 32, 48, 64))
+            self.assertIn(tidy["rate"], (0.1, 0.2, 0.3, 0.4, 0.5))
+        self.assertEqual({t.values["nesterov"] for t in tried}, {True, False})
+        widths = [t.values["width"] for t in tried]
+        self.assertGreater(sum(widths[10:]), sum(widths[:10]))  # the score
 
     def test_values_are_of_the_space_and_heed_its_conditions(self) -> None:
         tried = [

@@ -65,7 +65,10 @@ def _own_arguments(config: OptimizerConfig) -> dict[str, Any]:
         # Keras' own default would decay what Muon leaves to AdamW by 0.004.
         arguments["adam_weight_decay"] = config.weight_decay
     if config.optimizer == "conv_muon":
-        arguments["momentum"] = config.momentum
+        computed = keras.config.dtype_policy().compute_dtype
+        # float16 is left out: its range is too narrow to be taken untried.
+        product = computed if computed == "bfloat16" else "float32"
+        arguments.update(momentum=config.momentum, product_dtype=product)
     if config.optimizer == "sgd":
         arguments.update(momentum=config.momentum, nesterov=config.nesterov)
     return arguments

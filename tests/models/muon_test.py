@@ -47,6 +47,33 @@ class ConvMuonTest(tf.test.TestCase, parameterized.TestCase):
         values = np.linalg.svd(step.reshape(-1, 16), compute_uv=False)
         self.assertAllInRange(values, 0.05, 0.13)
 
+    @parameterized.parameters(((72, 16),), ((18, 32),), ((16, 16),))
+    def test_products_in_bfloat16_are_near_those_in_float32(self, shape) -> None:
+        matrix = tf.random.stateless_normal(shape, (0, 1))
+        own, rough = (
+            ConvMuon(0.1, product_dtype=dtype).zeropower_via_newtonschulz5(matrix, 3)
+            for dtype in ("float32", "bfloat16")
+        )
+        keras_own = keras.optimizers.Muon(0.1).zeropower_via_newtonschulz5(matrix, 3)
+        self.assertAllClose(own, keras_own, atol=1e-5)
+        self.assertEqual(rough.dtype, tf.float32)
+        self.assertLess(tf.norm(rough - own), 0.03 * tf.norm(own))
+        self.assertGreater(tf.norm(rough - own), 1e-4 * tf.norm(own))
+
+    @parameterized.parameters(
+        ("float32", "float32"),
+        ("mixed_bfloat16", "bfloat16"),
+        ("mixed_float16", "float32"),
+    )
+    def test_products_are_as_rough_as_the_models(self, policy: str, dtype: str) -> None:
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(policy)
+        self.addCleanup(keras.config.set_dtype_policy, before)
+        config = OptimizerConfig(optimizer="conv_muon")
+        optimizer = optimizers.build(config, model, 1.0, 10)
+        self.assertEqual(optimizer.product_dtype, dtype)
+
     def test_the_norm_is_held_and_the_size_of_gradients_is_nothing(self) -> None:
         gradient = tf.convert_to_tensor(_kernel(seed=1))
         found = []

@@ -7,6 +7,7 @@ from tuning.errors import SearchError
 
 TUNERS = ("random", "grid", "bayesian", "hyperband", "asha", "grow")
 SAMPLERS = ("tpe", "random")
+_FINALISTS = 3
 
 
 def _flag(default: Any, help_text: str, **metadata: Any) -> Any:
@@ -44,26 +45,33 @@ class SearchConfig:
         "validation/loss for values.",
     )
     min_epochs: float = _flag(
-        1.0, "asha: epochs after which a trial is compared with others first."
+        1.0,
+        "asha: epochs after which a trial is compared with others first.",
+        tuners=("asha",),
     )
     factor: int = _flag(
-        3, "asha, hyperband: of so many trials one goes on, for so many times as long."
+        3,
+        "asha, hyperband: of so many trials one goes on, for so many times as long.",
+        tuners=("asha", "hyperband"),
     )
     sampler: str = _flag(
         "tpe",
         "asha: how new configurations are drawn. tpe: Optuna's tree-structured Parzen "
         "estimator, near those that did well. random: evenly, as it was published.",
         choices=SAMPLERS,
+        tuners=("asha",),
     )
     repeats: int = _flag(
-        3, "grow: seeds with which each size is trained, to know its noise."
+        3,
+        "grow: seeds with which each size is trained, to know its noise.",
+        tuners=("grow",),
     )
     confirm: int = _flag(
         0,
         "Train the best again with this many new seeds, and choose by the mean.",
         resumable=True,
     )
-    finalists: int = _flag(3, "How many are confirmed.", resumable=True)
+    finalists: int = _flag(_FINALISTS, "How many are confirmed.", resumable=True)
     keep: int = _flag(
         3,
         "Best trials whose checkpoints are kept; the others keep their metrics.",
@@ -74,7 +82,7 @@ class SearchConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises SearchError for a value out of range."""
+        """Raises SearchError for a value out of range, or that nothing would read."""
         for name in ("trials", "finalists", "keep", "max_failures"):
             self._require(name, getattr(self, name), 1)
         self._require("factor", self.factor, 2)
@@ -89,6 +97,22 @@ class SearchConfig:
             raise SearchError(
                 f"--trials is missing: --tuner={self.tuner} goes on for ever without"
                 " it; say how many configurations to try"
+            )
+        self._require_read()
+
+    def _require_read(self) -> None:
+        for field in dataclasses.fields(self):
+            value, tuners = getattr(self, field.name), field.metadata.get("tuners")
+            if tuners and value != field.default and self.tuner not in tuners:
+                raise SearchError(
+                    f"--{field.name}={value} with --tuner={self.tuner}, which has no"
+                    f" such setting: expected --tuner={' or '.join(tuners)}, or leave"
+                    " it out"
+                )
+        if self.finalists != _FINALISTS and not self.confirm:
+            raise SearchError(
+                f"--finalists={self.finalists} without --confirm: expected --confirm=2"
+                " or more seeds, with which they are trained again"
             )
 
     def _require(self, name: str, value: int | None, least: int) -> None:

@@ -43,6 +43,11 @@ class ChecksTest(tf.test.TestCase, parameterized.TestCase):
         ((RATE, "--trials=0"), "--trials=0"),
         ((RATE, "--workers=0"), "--workers=0"),
         ((RATE, "--confirm=1"), "--confirm=1"),
+        ((RATE, "--finalists=2"), "--finalists=2 without --confirm"),
+        ((RATE, "--tuner=random", "--sampler=random"), "expected --tuner=asha, or"),
+        ((RATE, "--tuner=hyperband", "--min_epochs=2"), "--min_epochs=2.0 with"),
+        ((RATE, "--tuner=random", "--factor=2"), "asha or hyperband"),
+        ((RATE, "--repeats=5"), "--tuner=grow"),
         ((), "--search is missing"),
     )
     def test_a_mistake_is_one_line_and_leaves_nothing(

@@ -28,6 +28,14 @@ OPTIMIZERS = (
 )
 TEST_TIME_AUGMENTATIONS = ("none", "flip", "flip_translate")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "triangular")
+# The choices that read a setting; with any other it has to be left as it is.
+_READ_BY = {
+    "momentum": ("optimizer", ("sgd", "conv_muon")),
+    "nesterov": ("optimizer", ("sgd",)),
+    "decay_epochs": ("schedule", ("step", "exponential")),
+    "decay_rate": ("schedule", ("step", "exponential")),
+    "final_learning_rate": ("schedule", ("cosine", "one_cycle", "triangular")),
+}
 # Side of the largest patch: its covariance has (49 * channels)^2 entries.
 _LARGEST_PATCH = 7
 
@@ -162,6 +170,7 @@ class OptimizerConfig:
             raise unknown("schedule", self.schedule, SCHEDULES)
         self._check_rates()
         self._check_regularisation()
+        self._check_read()
 
     def _check_rates(self) -> None:
         for name in ("learning_rate", "decay_rate", "decay_epochs"):
@@ -191,8 +200,14 @@ class OptimizerConfig:
         clip, ema = self.clip_norm, self.ema
         _require(clip is None or 0 < clip < math.inf, "clip_norm", clip, "a number > 0")
         _require(ema is None or 0 < ema < 1, "ema", ema, "0 < value < 1")
-        if self.nesterov and self.optimizer != "sgd":
-            raise ModelError(
-                f"--nesterov with --optimizer={self.optimizer}: expected "
-                "--optimizer=sgd (nadam is Adam with Nesterov's momentum)"
-            )
+
+    def _check_read(self) -> None:
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name, (choice, readers) in _READ_BY.items():
+            value, chosen = getattr(self, name), getattr(self, choice)
+            if value != defaults[name] and chosen not in readers:
+                raise ModelError(
+                    f"--{name}={value} with --{choice}={chosen}, which does not read "
+                    f"it: expected --{choice}={' or '.join(readers)}, or "
+                    f"--{name} left out"
+                )

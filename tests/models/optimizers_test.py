@@ -117,7 +117,11 @@ class OptimizersTest(tf.test.TestCase, parameterized.TestCase):
         ({"clip_norm": -1.0}, "clip_norm=-1.0"),
         ({"ema": 1.0}, "ema=1.0: expected 0 < value < 1"),
         ({"momentum": 1.0}, "momentum=1.0"),
-        ({"nesterov": True}, "--nesterov with --optimizer=adamw"),
+        ({"nesterov": True}, "expected --optimizer=sgd, or --nesterov left out"),
+        ({"momentum": 0.5}, "momentum=0.5 with --optimizer=adamw, which does not read"),
+        ({"decay_epochs": 3.0}, "expected --schedule=step or exponential, or"),
+        ({"decay_rate": 0.5, "schedule": "triangular"}, "--decay_rate=0.5"),
+        ({"final_learning_rate": 1e-4, "schedule": "step"}, "--schedule=step, which"),
         ({"schedule": "one_cycle", "warmup_epochs": 1.0}, "warms up by itself"),
         ({"final_learning_rate": 1.0}, "at most --learning_rate=0.001"),
     )

@@ -202,10 +202,9 @@ class OptimizerConfig:
         _require(ema is None or 0 < ema < 1, "ema", ema, "0 < value < 1")
 
     def _check_read(self) -> None:
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
         for name, (choice, readers) in _READ_BY.items():
             value, chosen = getattr(self, name), getattr(self, choice)
-            if value != defaults[name] and chosen not in readers:
+            if value != getattr(OptimizerConfig, name) and chosen not in readers:
                 raise ModelError(
                     f"--{name}={value} with --{choice}={chosen}, which does not read "
                     f"it: expected --{choice}={' or '.join(readers)}, or "

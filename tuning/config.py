@@ -7,7 +7,6 @@ from tuning.errors import SearchError
 
 TUNERS = ("random", "grid", "bayesian", "hyperband", "asha", "grow")
 SAMPLERS = ("tpe", "random")
-_FINALISTS = 3
 
 
 def _flag(default: Any, help_text: str, **metadata: Any) -> Any:
@@ -71,7 +70,7 @@ class SearchConfig:
         "Train the best again with this many new seeds, and choose by the mean.",
         resumable=True,
     )
-    finalists: int = _flag(_FINALISTS, "How many are confirmed.", resumable=True)
+    finalists: int = _flag(3, "How many are confirmed.", resumable=True)
     keep: int = _flag(
         3,
         "Best trials whose checkpoints are kept; the others keep their metrics.",
@@ -109,7 +108,7 @@ class SearchConfig:
                     f" such setting: expected --tuner={' or '.join(tuners)}, or leave"
                     " it out"
                 )
-        if self.finalists != _FINALISTS and not self.confirm:
+        if self.finalists != SearchConfig.finalists and not self.confirm:
             raise SearchError(
                 f"--finalists={self.finalists} without --confirm: expected --confirm=2"
                 " or more seeds, with which they are trained again"

@@ -1,10 +1,10 @@
 """The peer of benchmarks.time_to_accuracy in PyTorch: airbench94_muon on the CPU.
 
 `PYTHON -m benchmarks.time_to_accuracy_torch --data=FOLDER --epochs=E --seed=N
-[--width=64] [--growth=4] [--batch_size=2000] [--mode=eager|compile]
-[--precision=float32|bfloat16]`; FOLDER is what benchmarks.decode_images wrote. Network
-and recipe are those of airbench94_muon (Keller Jordan,
-https://github.com/KellerJordan/cifar10-airbench and
+[--width=64] [--growth=4] [--batch_size=2000] [--muon_rate=0.24]
+[--mode=eager|compile] [--precision=float32|bfloat16]`; FOLDER is what
+benchmarks.decode_images wrote. Network and recipe are those of airbench94_muon (Keller
+Jordan, https://github.com/KellerJordan/cifar10-airbench and
 https://arxiv.org/abs/2404.00498), written again for this benchmark, channels-last, in
 float32, or in bfloat16 by PyTorch's autocast, and Muon's products with it as in the
 source. The last line that it prints is JSON.
@@ -27,7 +27,7 @@ _STD = torch.tensor((0.2470, 0.2435, 0.2616)).view(1, 3, 1, 1)
 _TRANSLATE = 2
 _WHITENED_IMAGES = 5000
 _BIAS_EPOCHS = 3
-_BIAS_RATE, _HEAD_RATE, _MUON_RATE = 0.053, 0.67, 0.24
+_BIAS_RATE, _HEAD_RATE = 0.053, 0.67
 _SMOOTHING = 0.2
 # One over the features of airbench's own widths; its rates go with it.
 _LOGIT_SCALE = 1 / 256
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--growth", type=int, default=4)
     parser.add_argument("--batch_size", type=int, default=2000)
+    parser.add_argument("--muon_rate", type=float, default=0.24)
     parser.add_argument("--mode", choices=("eager", "compile"), default="eager")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32"
@@ -89,7 +90,7 @@ def train(
     steps = math.ceil(options.epochs * steps_per_epoch)
     bias_steps = min(steps, _BIAS_EPOCHS * steps_per_epoch)
     model = torch.compile(network) if options.mode == "compile" else network
-    optimizers = make_optimizers(network, size)
+    optimizers = make_optimizers(network, size, options.muon_rate)
     rates = [
         group["lr"] for optimizer in optimizers for group in optimizer.param_groups
     ]
@@ -209,7 +210,9 @@ def normalization(channels: int) -> nn.BatchNorm2d:
     return layer
 
 
-def make_optimizers(network: Network, batch_size: int) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    network: Network, batch_size: int, muon_rate: float
+) -> list[torch.optim.Optimizer]:
     """SGD for the whitening's bias (first), norms and head; Muon for the filters."""
     decay = 2e-6 * batch_size
     norms = [
@@ -224,7 +227,7 @@ def make_optimizers(network: Network, batch_size: int) -> list[torch.optim.Optim
         group["weight_decay"] = decay / group["lr"]  # decoupled from the rate
     filters = [p for p in network.groups.parameters() if p.dim() == 4]
     rest = torch.optim.SGD(groups, lr=_BIAS_RATE, momentum=0.85, nesterov=True)
-    return [rest, Muon(filters, lr=_MUON_RATE)]
+    return [rest, Muon(filters, lr=muon_rate)]
 
 
 class Muon(torch.optim.Optimizer):

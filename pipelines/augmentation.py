@@ -43,6 +43,7 @@ _ARGUMENTS = {
     "alternating_flip": _Bounds("no value", 1, 1, default=1, whole=True),
     "translate": _Bounds("pixels", 1, 4096, whole=True),
     "rotate": _Bounds("degrees", 0, 180),
+    "reflect": _Bounds("no value", 1, 1, default=1, whole=True),
     "brightness": _Bounds("a fraction of 255", 0, 1),
     "contrast": _Bounds("a fraction", 0, 1),
     "noise": _Bounds("a standard deviation of pixel values", 0, 255),
@@ -68,6 +69,8 @@ class Augmentation:
         translate: shifts by up to so many pixels each way; black comes in.
         rotate: by up to so many degrees each way about the centre, bilinear; black
             comes in.
+        reflect: with translate and rotate: in place of black, the image comes in,
+            mirrored at its border.
         brightness: adds up to this share of 255, or subtracts it.
         contrast: stretches about the image's mean by a factor from 1 - contrast to
             1 + contrast.
@@ -84,6 +87,7 @@ class Augmentation:
     alternating_flip: int = 0
     translate: int = 0
     rotate: float = 0.0
+    reflect: int = 0
     brightness: float = 0.0
     contrast: float = 0.0
     noise: float = 0.0
@@ -123,6 +127,11 @@ def parse(text: str) -> Augmentation:
     if "flip" in values and "alternating_flip" in values:
         raise DataError(
             f"--augment={text}: flip and alternating_flip both mirror; leave one out."
+        )
+    if "reflect" in values and not {"translate", "rotate"} & {*values}:
+        raise DataError(
+            f"--augment={text}: reflect is what translate and rotate bring in; add one "
+            "of them, or leave it out."
         )
     return Augmentation(**values)  # type: ignore[arg-type]
 
@@ -198,14 +207,15 @@ def _moved(
     if augmentation.crop:
         images = _cropped(images, augmentation.crop, positions, seed)
     mirrored = _mirrored(augmentation, positions, seed, passes)
+    reflect = bool(augmentation.reflect)
     if augmentation.translate:
         images = warping.shift(
-            images, mirrored, augmentation.translate, positions, seed
+            images, mirrored, augmentation.translate, reflect, positions, seed
         )
     elif mirrored is not None:
         images = warping.mirror(images, mirrored)
     if augmentation.rotate:
-        images = warping.rotate(images, augmentation.rotate, positions, seed)
+        images = warping.rotate(images, augmentation.rotate, reflect, positions, seed)
     return images
 
 

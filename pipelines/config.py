@@ -78,7 +78,8 @@ class DataConfig:
         "",
         "Random changes to training images, for example `flip,translate=2,cutout=8`. "
         "Known: crop[=MIN_AREA], flip or alternating_flip, translate=PIXELS, "
-        "rotate=DEGREES, brightness=FRACTION, contrast=FRACTION, noise=STD, "
+        "rotate=DEGREES, reflect (what these two bring in is the image mirrored at its "
+        "border, not black), brightness=FRACTION, contrast=FRACTION, noise=STD, "
         "cutout=PIXELS, mixup=ALPHA. Applied in this order, whatever the order given.",
     )
     cache: str = _field(

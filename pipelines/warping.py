@@ -1,6 +1,7 @@
 """Random changes to where pixels come from: crop, flip, shift, rotate.
 
-Images are uint8 [B,H,W,C] of a static shape; what comes in from outside is black.
+Images are uint8 [B,H,W,C] of a static shape; what comes in from outside is black, or,
+with `reflect`, the image mirrored at its border.
 
 A compiled loop and tf.data have to agree to the last bit, and TensorFlow's optimizer
 rewrites only the former: it turns divisions by constants into products, and regroups
@@ -70,12 +71,14 @@ def shift(
     images: tf.Tensor,
     mirrored: tf.Tensor | None,
     distance: int,
+    reflect: bool,
     positions: tf.Tensor,
     seed: int,
 ) -> tf.Tensor:
     """Mirrors where `mirrored`, bool [B], and shifts by up to `distance`: uint8.
 
-    One gather does both: of whole pixels, from images with a black border.
+    One gather does both: of whole pixels, from images with a border. A reflected border
+    does not repeat the outermost pixels, as in NumPy's "reflect".
     """
     height, width, channels = images.shape[1:]
     columns = tf.range(width)[None]
@@ -85,21 +88,35 @@ def shift(
     offsets = tf.cast(drawn * (2 * distance + 1), tf.int32)
     rows = tf.range(height)[None] + offsets[:, :1]
     columns = columns + offsets[:, 1:]
-    border = [distance, distance]
-    images = tf.pad(images, [[0, 0], border, border, [0, 0]])
+    if reflect:
+        rows = _reflected(rows - distance, height)
+        columns = _reflected(columns - distance, width)
+    else:
+        border = [distance, distance]
+        images = tf.pad(images, [[0, 0], border, border, [0, 0]])
     padded_height, padded_width = images.shape[1:3]
     starts = tf.range(tf.shape(positions)[0])[:, None] * padded_height
     indices = ((starts + rows) * padded_width)[:, :, None] + columns[:, None, :]
     return tf.gather(tf.reshape(images, [-1, channels]), indices)
 
 
+def _reflected(indices: tf.Tensor, size: int) -> tf.Tensor:
+    """Of pixels in a row that goes on mirrored at both ends: those from 0 to size - 1.
+
+    However far out they are: int32.
+    """
+    period = max(2 * (size - 1), 1)
+    indices = tf.math.floormod(indices, period)
+    return tf.minimum(indices, period - indices) if size > 1 else indices
+
+
 def rotate(
-    images: tf.Tensor, degrees: float, positions: tf.Tensor, seed: int
+    images: tf.Tensor, degrees: float, reflect: bool, positions: tf.Tensor, seed: int
 ) -> tf.Tensor:
     """Rotates about the centre by -`degrees` to `degrees`, bilinear: float32."""
     table = _rotation_quantiles(degrees, *images.shape[1:3])
     drawn = randomness.from_quantiles(seed, positions, "rotate", 1, table)
-    return _transformed(images, drawn[:, 0], "CONSTANT")
+    return _transformed(images, drawn[:, 0], "REFLECT" if reflect else "CONSTANT")
 
 
 def _transformed(images: tf.Tensor, transforms: tf.Tensor, fill: str) -> tf.Tensor:

@@ -62,7 +62,9 @@ class AlternatingFlipTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertNotAllEqual(first, other)
 
-    @parameterized.parameters("alternating_flip", "alternating_flip,translate=1")
+    @parameterized.parameters(
+        "alternating_flip", "alternating_flip,translate=1,reflect"
+    )
     def test_held_streamed_and_sliced_batches_are_equal(self, augment: str) -> None:
         # Batches of 7 straddle epochs of 48.
         held = _feed(_dataset(7, cache="memory"), augment)

@@ -12,6 +12,7 @@ from pipelines.errors import DataError
 
 _EVERY = "crop=0.3,flip,translate=2,rotate=20,brightness=0.2,contrast=0.3,noise=8,"
 _EVERY += "cutout=3,mixup=0.4"
+_ONE_BY_ONE = (*_EVERY.split(","), "flip,translate=2,reflect", "rotate=20,reflect")
 
 
 def _images(count: int = 16, size: int = 9, channels: int = 3) -> tf.Tensor:
@@ -37,7 +38,7 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllEqual(found, images)
         self.assertAllEqual(labels, np.arange(16) % 4)
 
-    @parameterized.parameters(_EVERY, *_EVERY.split(","))
+    @parameterized.parameters(_EVERY, *_ONE_BY_ONE)
     def test_slices_put_together_are_the_batch(self, text: str) -> None:
         images = _images()
         whole = _apply(text, images, first=32)
@@ -51,7 +52,7 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
             ):
                 self.assertAllEqual(all_at_once, np.concatenate(pieces))
 
-    @parameterized.parameters(_EVERY, *_EVERY.split(","))
+    @parameterized.parameters(_EVERY, *_ONE_BY_ONE)
     def test_tf_data_and_a_compiled_function_agree_to_the_last_bit(
         self, text: str
     ) -> None:
@@ -111,10 +112,15 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
         self.assertTrue(np.all(same ^ mirrored))
         self.assertBetween(mirrored.mean(), 0.4, 0.6)
 
-    def test_translate_shifts_every_way_and_fills_with_black(self) -> None:
+    @parameterized.parameters(
+        ("translate=1", "constant"), ("translate=1,reflect", "reflect")
+    )
+    def test_translate_shifts_every_way_and_fills_what_comes_in(
+        self, text: str, border: str
+    ) -> None:
         images = _images(300, size=5)
-        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        found, _ = _apply("translate=1", images)
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), border)
+        found, _ = _apply(text, images)
         shifts = []
         for image, source in zip(found, padded, strict=True):
             matches = [
@@ -161,6 +167,23 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
         with mock.patch.object(warping, "_rotation_quantiles", return_value=turns):
             found, _ = _apply("rotate=90", images)
         self.assertAllClose(found, np.rot90(images, axes=(1, 2)), atol=1e-3)
+
+    def test_reflected_shifts_may_be_longer_than_the_image(self) -> None:
+        images = _images(100, size=3)
+        padded = np.pad(images, ((0, 0), (7, 7), (7, 7), (0, 0)), "reflect")
+        found, _ = _apply("translate=7,reflect", images)
+        for image, source in zip(found, padded, strict=True):
+            windows = np.lib.stride_tricks.sliding_window_view(source, image.shape)
+            self.assertTrue(np.any(np.all(windows == image, axis=(-3, -2, -1))))
+        single = _images(8, size=1)
+        self.assertAllEqual(_apply("translate=2,reflect", single)[0], single)
+
+    @parameterized.parameters(("rotate=45", True), ("rotate=45,reflect", False))
+    def test_rotation_brings_in_black_or_the_image(self, text: str, dark: bool) -> None:
+        white = tf.fill((50, 9, 9, 3), tf.constant(255, tf.uint8))
+        found, _ = _apply(text, white)
+        self.assertEqual(bool((found < 1).any()), dark)
+        self.assertEqual(bool((found < 254).any()), dark)
 
     def test_small_rotations_move_the_edge_more_than_the_centre(self) -> None:
         _, x = np.mgrid[0:21, 0:21]
@@ -211,6 +234,8 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
         ("crop=0", "from 0.01 to 1"),
         ("noise=nan", "a number from 0"),
         ("flip,flip", "given twice"),
+        ("flip,reflect", "what translate and rotate bring in"),
+        ("translate=1,reflect=2", "without a value"),
     )
     def test_bad_values_are_refused_in_one_line(self, text: str, message: str) -> None:
         with self.assertRaisesRegex(DataError, message) as caught:

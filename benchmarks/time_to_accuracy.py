@@ -45,10 +45,10 @@ ARMS = (ATELIER, KERAS, AIRBENCH, AIRBENCH_500, AGAIN)
 RECIPE = pathlib.Path(__file__).parents[1] / "recipes" / "cifar10-speedrun.flags"
 # For a target, in every arm but Keras', which stops by itself: what reaches it.
 EPOCHS = {
-    ATELIER: {0.88: 3.5, 0.9: 6.0},
-    AGAIN: {0.88: 3.5, 0.9: 6.0},
+    ATELIER: {0.88: 3.0, 0.9: 5.5},
+    AGAIN: {0.88: 3.0, 0.9: 5.5},
     AIRBENCH: {0.88: 4.0, 0.9: 7.0},
-    AIRBENCH_500: {0.88: 3.5, 0.9: 6.0},
+    AIRBENCH_500: {0.88: 3.0, 0.9: 5.5},
 }
 TARGETS = tuple(EPOCHS[ATELIER])
 # --batch_size, --muon_rate of time_to_accuracy_torch.

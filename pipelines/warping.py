@@ -107,7 +107,7 @@ def _reflected(indices: tf.Tensor, size: int) -> tf.Tensor:
     """
     period = max(2 * (size - 1), 1)
     indices = tf.math.floormod(indices, period)
-    return tf.minimum(indices, period - indices) if size > 1 else indices
+    return tf.minimum(indices, period - indices)
 
 
 def rotate(

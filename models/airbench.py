@@ -7,6 +7,7 @@ from models.initializers import PartialIdentity
 from models.inputs import image_features, input_tensor, require_image
 from models.layers.activation import Activation
 from models.layers.batch_normalization import BatchNormalization
+from models.layers.convolution import Conv2D
 from models.outputs import apply_outputs
 from models.spec import Inputs, Outputs
 
@@ -44,7 +45,7 @@ def build(config: AirbenchConfig, inputs: Inputs, outputs: Outputs) -> keras.Mod
 def _convolution(
     x: keras.KerasTensor, channels: int, config: AirbenchConfig, name: str, pool: bool
 ) -> keras.KerasTensor:
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         channels,
         3,
         padding="same",

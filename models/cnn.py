@@ -7,6 +7,7 @@ from models.initializers import PartialIdentity
 from models.inputs import image_features, input_tensor, require_image
 from models.layers.activation import Activation
 from models.layers.batch_normalization import BatchNormalization
+from models.layers.convolution import Conv2D
 from models.outputs import apply_outputs
 from models.spec import Inputs, Outputs
 
@@ -46,7 +47,7 @@ def tower(
 def _convolution(
     x: keras.KerasTensor, channels: int, config: CNNConfig | BranchesConfig, name: str
 ) -> keras.KerasTensor:
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         channels,
         3,
         padding="same",

@@ -5,9 +5,11 @@ from typing import Any
 import keras
 
 from models import schedules
+from models.adam import Adam, AdamW
 from models.config import OptimizerConfig
 from models.muon import ConvMuon
 
+_OWN = {"adam": Adam, "adamw": AdamW, "conv_muon": ConvMuon}
 _NEVER_DECAYED = ("bias", "beta", "gamma", "position_embedding")
 
 
@@ -42,9 +44,9 @@ def build(
 
 
 def optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
-    """The optimizer of this name: Keras', in small letters, or our own."""
-    if name == "conv_muon":
-        return ConvMuon
+    """The optimizer of this name: our own, or Keras', in small letters."""
+    if name in _OWN:
+        return _OWN[name]
     classes = {key.casefold(): value for key, value in vars(keras.optimizers).items()}
     return classes[name]
 

@@ -13,6 +13,7 @@ from models.architectures import ResNetConfig
 from models.inputs import image_features, input_tensor, require_image
 from models.layers.activation import Activation
 from models.layers.batch_normalization import BatchNormalization
+from models.layers.convolution import Conv2D
 from models.layers.shortcut import IdentityShortcut
 from models.outputs import apply_outputs
 from models.spec import Inputs, Outputs
@@ -152,7 +153,7 @@ def _normalized_convolution(
     name: str,
     scale: str = "ones",
 ) -> keras.KerasTensor:
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         channels,
         kernel,
         stride,

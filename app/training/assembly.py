@@ -21,7 +21,7 @@ from app.experiment import RunFolder
 from app.training import checkpoints, state
 from models import losses, metrics, optimizers, placement, registry
 from models.errors import ModelError
-from models.layers import batch_normalization
+from models.layers import batch_normalization, dense
 from models.spec import Column, Inputs, Outputs, Patches
 from pipelines import patches
 from pipelines.dataset import Dataset, open_dataset, open_whole
@@ -256,7 +256,7 @@ def build_network(
             config.model.test_time_augmentation,
             placed,
         )
-        notes = _fuse_batch_normalization(model)
+        notes = _compute_better(model)
         loss = losses.per_example_loss(config.loss, outputs)
         plain = dataclasses.replace(config.loss, label_smoothing=0.0)
         plain_loss = losses.per_example_loss(plain, outputs)
@@ -272,8 +272,9 @@ def _patches(found: Mapping[str, Any] | None) -> Patches | None:
     return Patches(found["size"], tuple(found["mean"]), covariance)
 
 
-def _fuse_batch_normalization(model: keras.Model) -> tuple[str, ...]:
-    """Speeds Keras' own layers up; says which were left as they are."""
+def _compute_better(model: keras.Model) -> tuple[str, ...]:
+    """Has Keras' own layers compute faster or more exactly; says what was left."""
+    dense.correct(model)
     left = batch_normalization.fuse(model)
     if not left:
         return ()

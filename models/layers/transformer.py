@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.layers.activation import Activation
+from models.layers.dense import Dense
 from models.layers.layer_normalization import LayerNormalization
 
 # In the epsilon and initial weights of Vaswani et al. 2017 and of its descendants.
@@ -36,10 +37,10 @@ class SelfAttention(keras.layers.Layer):
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the projections for inputs of `input_shape`, [B, T, W]."""
         width, policy = input_shape[-1], self.dtype_policy
-        self.projection = keras.layers.Dense(3 * width, dtype=policy, name="qkv")
+        self.projection = Dense(3 * width, dtype=policy, name="qkv")
         self.projection.build(input_shape)
         self.attention_dropout = keras.layers.Dropout(self.dropout, dtype=policy)
-        self.output_projection = keras.layers.Dense(width, dtype=policy, name="output")
+        self.output_projection = Dense(width, dtype=policy, name="output")
         self.output_projection.build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -99,9 +100,9 @@ class EncoderBlock(keras.layers.Layer):
         )
         self.norm2 = LayerNormalization(epsilon=_EPSILON, **policy, name="norm2")
         hidden = self.expansion * width
-        self.hidden = layers.Dense(hidden, **policy, name="hidden")
+        self.hidden = Dense(hidden, **policy, name="hidden")
         self.hidden_activation = Activation(self.activation, **policy)
-        self.output_layer = layers.Dense(width, **policy, name="output")
+        self.output_layer = Dense(width, **policy, name="output")
         self.dropout1 = layers.Dropout(self.dropout, **policy, name="dropout1")
         self.dropout2 = layers.Dropout(self.dropout, **policy, name="dropout2")
         for layer in (self.norm1, self.attention, self.norm2, self.hidden):

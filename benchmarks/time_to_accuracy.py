@@ -47,7 +47,7 @@ RECIPE = pathlib.Path(__file__).parents[1] / "recipes" / "cifar10-speedrun.flags
 _RECIPE_EPOCHS = {0.88: 3.0, 0.9: 5.5}
 EPOCHS = {
     **dict.fromkeys((ATELIER, AGAIN, AIRBENCH_500), _RECIPE_EPOCHS),
-    AIRBENCH: {0.88: 4.0, 0.9: 7.0},
+    AIRBENCH: {0.88: 4.0, 0.9: 6.5},
 }
 TARGETS = tuple(_RECIPE_EPOCHS)
 # --batch_size, --muon_rate of time_to_accuracy_torch.

@@ -38,10 +38,10 @@ class AdamW(keras.optimizers.AdamW):
 
 
 def _is_large(variable: Any) -> bool:
-    """Whether the operation is faster; not measured with replicas or servers."""
+    """Whether the operation is faster; other processes' variables are left to Keras."""
     return (
-        not tf.distribute.has_strategy()
-        and isinstance(variable, tf.Variable)
+        isinstance(variable, tf.Variable)
+        and tf.DeviceSpec.from_string(variable.device).job in (None, "localhost")
         and variable.dtype == tf.float32
         and variable.shape.num_elements() >= _LARGE
     )

@@ -1,12 +1,14 @@
 """Adam in one pass is Keras' Adam, in what it makes of weights and in its variables."""
 
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from models import adam
 from models.adam import Adam, AdamW
 
 _SHAPES = ((300, 400), (64, 128), (128,), ())  # the first one is large
@@ -28,16 +30,12 @@ def _trained(optimizer: keras.optimizers.Optimizer, steps: int = 20) -> list[Any
 
 
 def _operations(optimizer: keras.optimizers.Optimizer) -> list[str]:
-    """What a step consists of, as a replica of the strategy in scope runs it."""
     variables = [keras.Variable(tf.ones(shape)) for shape in _SHAPES]
     optimizer.build(variables)
 
-    def of_a_replica() -> None:
-        optimizer.apply([tf.ones(shape) for shape in _SHAPES], variables)
-
     @tf.function
     def step() -> None:
-        tf.distribute.get_strategy().run(of_a_replica)
+        optimizer.apply([tf.ones(shape) for shape in _SHAPES], variables)
 
     return [node.op for node in step.get_concrete_function().graph.as_graph_def().node]
 
@@ -66,9 +64,13 @@ class AdamTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(_operations(Adam()).count("ResourceApplyAdam"), 1)
         self.assertNotIn("ResourceApplyAdam", _operations(keras.optimizers.Adam()))
 
-    def test_replicas_are_left_to_keras(self) -> None:
-        with tf.distribute.OneDeviceStrategy("cpu:0").scope():
-            self.assertNotIn("ResourceApplyAdam", _operations(Adam()))
+    def test_variables_of_other_processes_are_left_to_keras(self) -> None:
+        here, there = tf.Variable(tf.ones(_SHAPES[0])), mock.MagicMock(tf.Variable)
+        there.configure_mock(
+            dtype=here.dtype, shape=here.shape, device="/job:ps/task:0/device:CPU:0"
+        )
+        self.assertTrue(adam._is_large(here))
+        self.assertFalse(adam._is_large(there))
 
     def test_saved_form_is_keras(self) -> None:
         self.assertEqual(

@@ -6,7 +6,6 @@ from models.architectures import MLPConfig
 from models.inputs import stack_layers
 from models.layers.activation import Activation
 from models.layers.batch_normalization import BatchNormalization
-from models.layers.dense import Dense
 from models.outputs import output_layers
 from models.spec import Inputs, Outputs
 
@@ -23,7 +22,7 @@ def _hidden(config: MLPConfig, name: str) -> list[keras.layers.Layer]:
     normalized = config.batch_normalization
     he = config.activation != "selu"
     layers = [
-        Dense(
+        keras.layers.Dense(
             config.width,
             use_bias=not normalized,
             kernel_initializer="he_normal" if he else "lecun_normal",

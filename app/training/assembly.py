@@ -21,7 +21,7 @@ from app.experiment import RunFolder
 from app.training import checkpoints, state
 from models import losses, metrics, optimizers, placement, registry
 from models.errors import ModelError
-from models.layers import batch_normalization, dense
+from models.layers import batch_normalization, bias_gradient
 from models.spec import Column, Inputs, Outputs, Patches
 from pipelines import patches
 from pipelines.dataset import Dataset, open_dataset, open_whole
@@ -141,10 +141,12 @@ def set_threads(config: TrainConfig) -> None:
 def set_numerics(config: TrainConfig) -> None:
     """Fixes precision and the initial weights' seed; call it before building.
 
-    Keras' counters of names start afresh, so that the same model has the same names
-    whatever was built in this process before.
+    Gradients of biases are put right where TensorFlow's are wrong. Keras' counters of
+    names start afresh, so that the same model has the same names whatever was built in
+    this process before.
     """
     keras.utils.clear_session()
+    bias_gradient.correct()
     keras.config.set_dtype_policy(config.training.precision)
     keras.utils.set_random_seed(config.training.seed)
     tf.config.run_functions_eagerly(config.training.eager)
@@ -256,7 +258,7 @@ def build_network(
             config.model.test_time_augmentation,
             placed,
         )
-        notes = _compute_better(model)
+        notes = _fuse_batch_normalization(model)
         loss = losses.per_example_loss(config.loss, outputs)
         plain = dataclasses.replace(config.loss, label_smoothing=0.0)
         plain_loss = losses.per_example_loss(plain, outputs)
@@ -272,9 +274,8 @@ def _patches(found: Mapping[str, Any] | None) -> Patches | None:
     return Patches(found["size"], tuple(found["mean"]), covariance)
 
 
-def _compute_better(model: keras.Model) -> tuple[str, ...]:
-    """Has Keras' own layers compute faster or more exactly; says what was left."""
-    dense.correct(model)
+def _fuse_batch_normalization(model: keras.Model) -> tuple[str, ...]:
+    """Speeds Keras' own layers up; says which were left as they are."""
     left = batch_normalization.fuse(model)
     if not left:
         return ()

@@ -13,16 +13,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from models.layers.devices import trains_on_cpus
+
 _TYPES = (tf.float32, tf.bfloat16, tf.float16)
 
 
 def pays(inputs: tf.Tensor, training: bool | None) -> bool:
     """Whether a layer's operations should be compiled."""
-    return (
-        bool(training)
-        and inputs.dtype in _TYPES
-        and not tf.config.get_visible_devices("GPU")
-    )
+    return trains_on_cpus(training) and inputs.dtype in _TYPES
 
 
 def run(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.layers import compiled
+from models.layers.devices import trains_on_cpus
 
 # Outputs of at most so many pixels, filters and channels of at least so many: there
 # products were 1.1 to 2.6 times as fast as oneDNN's gradient; elsewhere 0.6 to 1.2.
@@ -27,7 +27,7 @@ class Conv2D(keras.layers.Conv2D):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """From [B, H, W, C] to [B, rows, columns, filters]."""
         if not (
-            compiled.pays(inputs, training)
+            trains_on_cpus(training)
             and self._is_plain()
             and self._is_wide(inputs.dtype, inputs.shape)
         ):

@@ -1,0 +1,36 @@
+"""TensorFlow's gradient of a bias, put right where it is wrong: bfloat16 on CPUs."""
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+_OPERATION = "BiasAdd"
+
+
+def correct() -> None:
+    """Registers the right gradient for this process, whatever layer adds a bias.
+
+    TensorFlow's kernel adds bfloat16 up in bfloat16 on CPUs: once a sum is 256 times
+    its terms it stands still, so the gradient may be a quarter of what it should be,
+    without a word. Dense, EinsumDense, MultiHeadAttention, transposed, depthwise and
+    separable convolutions come by it. A reduction adds up in float32, and is quicker.
+    Other dtypes, and GPUs, go by TensorFlow's own.
+    """
+    # The public RegisterGradient refuses an operation that has one.
+    ops.gradient_registry._registry[_OPERATION]["type"] = _gradient
+
+
+_tensorflow_own = ops.gradient_registry.lookup(_OPERATION)
+
+
+def _gradient(operation: Any, upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradients of what the bias was added to, and of the bias."""
+    if upstream.dtype != tf.bfloat16 or tf.config.get_visible_devices("GPU"):
+        of_inputs, of_bias = _tensorflow_own(operation, upstream)
+        return of_inputs, of_bias
+    rank = upstream.shape.rank
+    first = operation.get_attr("data_format") in (b"NCHW", "NCHW")  # eagerly a str
+    channels = 1 if first else rank - 1
+    others = [axis for axis in range(rank) if axis != channels]
+    return upstream, tf.reduce_sum(upstream, others)

@@ -19,9 +19,7 @@ class Adam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates a variable and its moments by its gradient."""
-        if _is_large(variable) and not self.amsgrad:
-            _update_in_one_pass(self, gradient, variable, learning_rate)
-        else:
+        if not _updated_in_one_pass(self, gradient, variable, learning_rate):
             super().update_step(gradient, variable, learning_rate)
 
 
@@ -31,9 +29,7 @@ class AdamW(keras.optimizers.AdamW):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates a variable, which has decayed, and its moments by its gradient."""
-        if _is_large(variable) and not self.amsgrad:
-            _update_in_one_pass(self, gradient, variable, learning_rate)
-        else:
+        if not _updated_in_one_pass(self, gradient, variable, learning_rate):
             super().update_step(gradient, variable, learning_rate)
 
 
@@ -47,12 +43,12 @@ def _is_large(variable: Any) -> bool:
     )
 
 
-def _update_in_one_pass(
-    optimizer: keras.optimizers.Adam,
-    gradient: Any,
-    variable: tf.Variable,
-    learning_rate: Any,
-) -> None:
+def _updated_in_one_pass(
+    optimizer: keras.optimizers.Adam, gradient: Any, variable: Any, learning_rate: Any
+) -> bool:
+    """Updates the variable if it is large; whether it did."""
+    if optimizer.amsgrad or not _is_large(variable):
+        return False
     index = optimizer._get_variable_index(variable)
     step = tf.cast(optimizer.iterations + 1, tf.float32)
     tf.raw_ops.ResourceApplyAdam(
@@ -67,3 +63,4 @@ def _update_in_one_pass(
         epsilon=optimizer.epsilon,
         grad=tf.convert_to_tensor(gradient),
     )
+    return True

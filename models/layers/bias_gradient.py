@@ -5,6 +5,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from models.layers.devices import trains_on_cpus
+
 _OPERATION = "BiasAdd"
 
 
@@ -26,11 +28,11 @@ _tensorflow_own = ops.gradient_registry.lookup(_OPERATION)
 
 def _gradient(operation: Any, upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Gradients of what the bias was added to, and of the bias."""
-    if upstream.dtype != tf.bfloat16 or tf.config.get_visible_devices("GPU"):
+    if upstream.dtype != tf.bfloat16 or not trains_on_cpus(training=True):
         of_inputs, of_bias = _tensorflow_own(operation, upstream)
         return of_inputs, of_bias
     rank = upstream.shape.rank
-    first = operation.get_attr("data_format") in (b"NCHW", "NCHW")  # eagerly a str
+    first = operation.get_attr("data_format") in (b"NCHW", "NCHW")  # None if not given
     channels = 1 if first else rank - 1
     others = [axis for axis in range(rank) if axis != channels]
     return upstream, tf.reduce_sum(upstream, others)

@@ -265,7 +265,8 @@ def table(runs: Sequence[Run]) -> list[str]:
                 ratio = statistics.median(seconds) / statistics.median(
                     run.seconds for run in own
                 )
-                line += f", Atelier {ratio:.2f} times as fast"
+                least = "" if reached else "more than "
+                line += f", Atelier {least}{ratio:.2f} times as fast"
                 wanted = _WANTED.get(arm)
                 line += f" (wanted: {wanted:g})" if wanted else " (noise)"
             lines.append(line if reached else f"{line}: NOT REACHED")

@@ -256,16 +256,18 @@ def table(runs: Sequence[Run]) -> list[str]:
                 continue
             accuracies = [run.accuracy for run in found]
             seconds = [run.seconds for run in found]
-            reached = statistics.median(accuracies) >= target
+            reached = _is_reached(found, target)
+            epochs = ", ".join(f"{n:g}" for n in sorted({run.epochs for run in found}))
             line = (
-                f"  {arm:16} {arms.spread(seconds, 1)} s, {found[0].epochs:g} epochs,"
+                f"  {arm:16} {arms.spread(seconds, 1)} s, {epochs} epochs,"
                 f" accuracy {arms.spread(accuracies, 4)}, {len(found)} seeds"
             )
             if own and arm != ATELIER:
                 ratio = statistics.median(seconds) / statistics.median(
                     run.seconds for run in own
                 )
-                least = "" if reached else "more than "
+                is_bound = _is_reached(own, target) and not reached
+                least = "more than " if is_bound else ""
                 line += f", Atelier {least}{ratio:.2f} times as fast"
                 wanted = _WANTED.get(arm)
                 line += f" (wanted: {wanted:g})" if wanted else " (noise)"
@@ -279,6 +281,10 @@ def _latest(runs: Sequence[Run], arm: str, target: float) -> list[Run]:
     if arm == KERAS:
         return found
     return [run for run in found if run.epochs == found[-1].epochs]
+
+
+def _is_reached(runs: Sequence[Run], target: float) -> bool:
+    return statistics.median(run.accuracy for run in runs) >= target
 
 
 def _draw(runs: Sequence[Run], path: pathlib.Path) -> None:

@@ -12,7 +12,10 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from app import caches, ending, errors, flags, quiet
+from app import caches, tf_startup
+from app.configs import flags
+from app.distribution import process_exit
+from base import errors
 
 COMMANDS = {
     "train": "trains into --run_dir; on a folder that exists, resumes it",
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = _run_guarded(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
-        return ending.leave(status)
+        return process_exit.leave(status)
     except BrokenPipeError:
         if not any(_has_no_reader(stream) for stream in (sys.stdout, sys.stderr)):
             raise
@@ -89,7 +92,7 @@ def _run(arguments: list[str]) -> int:
     else:
         if hasattr(command, "get_ready"):
             command.get_ready(config)  # beside the import, which takes seconds
-        quiet.import_tensorflow()
+        tf_startup.import_tensorflow()
         caches.keep_file_facts()
         status = command.run(config)
     return status

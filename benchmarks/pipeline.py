@@ -204,9 +204,9 @@ def _evict(place: pathlib.Path) -> None:
 
 def _first_batch(place: str) -> dict[str, float]:
     """Seconds from TensorFlow's import to a batch of 128."""
-    from app import caches, quiet
+    from app import caches, tf_startup
 
-    quiet.import_tensorflow()
+    tf_startup.import_tensorflow()
     caches.keep_file_facts()
     started = time.monotonic()
     from pipelines.config import DataConfig

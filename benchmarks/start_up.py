@@ -66,9 +66,9 @@ def _train_one_step() -> None:
     """
     import psutil
 
-    from app import quiet
+    from app import tf_startup
 
-    quiet.import_tensorflow()
+    tf_startup.import_tensorflow()
     from app.main import main as atelier
     from app.training.step import Trainer
 

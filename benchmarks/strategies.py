@@ -144,7 +144,7 @@ def _fit(epochs: int) -> dict[str, float]:
     import keras
     import tensorflow as tf
 
-    from app.distribution.config import DistributionConfig
+    from app.configs.distribution import DistributionConfig
     from app.distribution.strategies import make_strategy
     from models import registry
     from models.spec import Inputs, Outputs

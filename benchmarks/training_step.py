@@ -133,14 +133,14 @@ def _write_data(workload: Workload, path: pathlib.Path) -> None:
 
 def _train(workload: Workload, data: str, seconds: float, precision: str) -> Figures:
     """Atelier's loop: the parts and the compiled segments of `atelier train`."""
-    from app import quiet
+    from app import tf_startup
 
-    quiet.import_tensorflow()
+    tf_startup.import_tensorflow()
     import numpy as np
 
-    from app import flags
-    from app.config import TrainConfig
-    from app.training.parts import build_parts, make_trainer
+    from app.configs import flags
+    from app.configs.commands import TrainConfig
+    from app.runs.assembly import build_parts, make_trainer
 
     given = (f"--dataset={data}", f"--batch_size={workload.batch}")
     config = flags.parse(

@@ -8,7 +8,7 @@ import math
 import re
 from typing import Any
 
-from models.errors import ModelError
+from base.errors import UserError
 
 ACTIVATIONS = (
     "celu",
@@ -70,18 +70,18 @@ def _check(model: str, config: Any) -> None:
     values = dataclasses.asdict(config)
     devices = values.get("devices")
     if devices is not None and not _DEVICES.fullmatch(devices):
-        raise ModelError(
+        raise UserError(
             f"{model} argument devices={devices}: expected names such as cpu:0 or"
             " gpu:1, with a + between them"
         )
     dropout = values.get("dropout", 0.0)
     if not 0 <= dropout < 1:
-        raise ModelError(f"{model} argument dropout={dropout}: expected 0 <= value < 1")
+        raise UserError(f"{model} argument dropout={dropout}: expected 0 <= value < 1")
     for name, value in values.items():
         if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-            raise ModelError(f"{model} argument {name}={value}: expected at least 1")
+            raise UserError(f"{model} argument {name}={value}: expected at least 1")
         if isinstance(value, float) and not math.isfinite(value):
-            raise ModelError(f"{model} argument {name}={value}: expected a number")
+            raise UserError(f"{model} argument {name}={value}: expected a number")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ class AirbenchConfig:
     def __post_init__(self) -> None:
         _check("airbench", self)
         if not 0 <= self.norm_momentum < 1:
-            raise ModelError(
+            raise UserError(
                 f"airbench argument norm_momentum={self.norm_momentum}: expected "
                 "0 <= value < 1"
             )
@@ -192,7 +192,7 @@ class ResNetConfig:
     def __post_init__(self) -> None:
         _check("resnet", self)
         if not self.is_large and (self.depth < 8 or self.depth % 6 != 2):
-            raise ModelError(
+            raise UserError(
                 f"resnet argument depth={self.depth}: expected 6n+2 (8, 14, 20, 32, "
                 "44, 56, 110) for small images, or 18, 34, 50, 101 for large ones"
             )
@@ -224,12 +224,12 @@ class ViTConfig:
     def __post_init__(self) -> None:
         _check("vit", self)
         if self.width % self.heads:
-            raise ModelError(
+            raise UserError(
                 f"vit arguments width={self.width}, heads={self.heads}: expected heads "
                 "to divide width"
             )
         if self.positions == "sincos" and self.width % 4:
-            raise ModelError(
+            raise UserError(
                 f"vit argument width={self.width} with positions=sincos: expected a "
                 "multiple of 4"
             )
@@ -256,7 +256,7 @@ class PretrainedConfig:
         if self.weights not in ("imagenet", "none") and not self.weights.endswith(
             files
         ):
-            raise ModelError(
+            raise UserError(
                 f"pretrained argument weights={self.weights}: expected imagenet, none, "
                 "or the path of an .h5 or .weights.h5 file"
             )

@@ -5,7 +5,7 @@ import types
 import typing
 from typing import Any
 
-from models.errors import ModelError, unknown
+from base.errors import UserError, unknown
 
 _TRUTHS = {
     "true": True,
@@ -29,7 +29,7 @@ def parse(name: str, config_class: type, text: str) -> Any:
             a value can hold no comma.
 
     Raises:
-        ModelError: An argument that is unknown, given twice, missing or ill typed, or a
+        UserError: An argument that is unknown, given twice, missing or ill typed, or a
             value that the dataclass refuses.
     """
     fields = {field.name: field for field in dataclasses.fields(config_class)}
@@ -40,11 +40,9 @@ def parse(name: str, config_class: type, text: str) -> Any:
         if argument not in fields:
             raise unknown(f"{name} argument", argument, fields)
         if not equals:
-            raise ModelError(f"{name} argument {pair!r}: expected {argument}=VALUE")
+            raise UserError(f"{name} argument {pair!r}: expected {argument}=VALUE")
         if argument in values:
-            raise ModelError(
-                f"{name} argument {argument} is given twice: expected once"
-            )
+            raise UserError(f"{name} argument {argument} is given twice: expected once")
         values[argument] = _convert(name, argument, value, hints[argument])
         _check_choice(name, fields[argument], values[argument])
     _check_complete(name, fields.values(), values)
@@ -60,7 +58,7 @@ def _convert(name: str, argument: str, value: str, hint: Any) -> Any:
     try:
         return _TRUTHS[value.casefold()] if kind is bool else kind(value)
     except (KeyError, ValueError):
-        raise ModelError(
+        raise UserError(
             f"{name} argument {argument}={value}: expected {_EXPECTED[kind]}"
         ) from None
 
@@ -86,7 +84,7 @@ def _check_complete(
         and field.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise ModelError(
+        raise UserError(
             f"{name} needs the arguments {', '.join(missing)}: "
             f"expected --model_args={','.join(f'{field}=VALUE' for field in missing)}"
         )

@@ -2,9 +2,9 @@
 
 import keras
 
+from base.errors import UserError
 from models.architectures import BranchesConfig
 from models.cnn import tower
-from models.errors import ModelError
 from models.inputs import image_features, input_tensor, require_image
 from models.outputs import apply_outputs
 from models.spec import Inputs, Outputs
@@ -21,7 +21,7 @@ def build(config: BranchesConfig, inputs: Inputs, outputs: Outputs) -> keras.Mod
     """
     require_image("branches", inputs, smallest=2 ** (config.depth - 1))
     if config.branches < 2:
-        raise ModelError(
+        raise UserError(
             f"branches argument branches={config.branches}: expected 2 or more; use"
             " --model=cnn for one tower"
         )

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from typing import Any
 
-from models.errors import ModelError, unknown
+from base.errors import UserError, unknown
 
 LOSSES = ("auto", "cross_entropy", "mae", "mse", "huber")
 OPTIMIZERS = (
@@ -42,7 +42,7 @@ _LARGEST_PATCH = 7
 
 def _require(holds: bool, flag: str, received: object, expected: str) -> None:
     if not holds:
-        raise ModelError(f"--{flag}={received}: expected {expected}")
+        raise UserError(f"--{flag}={received}: expected {expected}")
 
 
 def _flag(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
@@ -111,7 +111,7 @@ class LossConfig:
         smoothing = self.label_smoothing
         _require(0 <= smoothing < 1, "label_smoothing", smoothing, "0 <= value < 1")
         if smoothing and self.loss not in ("auto", "cross_entropy"):
-            raise ModelError(
+            raise UserError(
                 f"--label_smoothing={smoothing} with --loss={self.loss}: expected "
                 "--loss=cross_entropy; leave one of them out"
             )
@@ -188,7 +188,7 @@ class OptimizerConfig:
             f"at most --learning_rate={rate}",
         )
         if self.schedule == "one_cycle" and self.warmup_epochs:
-            raise ModelError(
+            raise UserError(
                 f"--warmup_epochs={self.warmup_epochs} with --schedule=one_cycle: "
                 "one_cycle warms up by itself; leave --warmup_epochs out"
             )
@@ -205,7 +205,7 @@ class OptimizerConfig:
         for name, (choice, readers) in _READ_BY.items():
             value, chosen = getattr(self, name), getattr(self, choice)
             if value != getattr(OptimizerConfig, name) and chosen not in readers:
-                raise ModelError(
+                raise UserError(
                     f"--{name}={value} with --{choice}={chosen}, which does not read "
                     f"it: expected --{choice}={' or '.join(readers)}, or "
                     f"--{name} left out"

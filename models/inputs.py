@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import keras
 
-from models.errors import ModelError
+from base.errors import UserError
 from models.layers.table_encoding import TableEncoding
 from models.layers.whitening import Whitening
 from models.spec import Inputs
@@ -58,7 +58,7 @@ def preprocessing(inputs: Inputs) -> keras.layers.Layer:
             1 / 127.5, offset=-1.0, dtype="float32", name="rescaling"
         )
     if inputs.kind != "vector":
-        raise ModelError(f"inputs of kind {inputs.kind!r}: expected image or vector")
+        raise UserError(f"inputs of kind {inputs.kind!r}: expected image or vector")
     if not inputs.mean:
         return keras.layers.Identity(dtype="float32", name="features")
     return keras.layers.Normalization(
@@ -92,10 +92,10 @@ def require_image(model: str, inputs: Inputs, smallest: int = 1) -> None:
         smallest: The least height and width of the first features, in pixels.
 
     Raises:
-        ModelError: The inputs do not fit.
+        UserError: The inputs do not fit.
     """
     if inputs.kind != "image":
-        raise ModelError(
+        raise UserError(
             f"model {model} received {inputs.kind} inputs of shape {inputs.shape}: "
             "expected images; use --model=mlp or --model=linear"
         )
@@ -103,7 +103,7 @@ def require_image(model: str, inputs: Inputs, smallest: int = 1) -> None:
     if inputs.patches is not None:
         smallest += inputs.patches.size - 1
     if min(height, width) < smallest:
-        raise ModelError(
+        raise UserError(
             f"model {model} received images of {height}x{width} pixels: expected at "
             f"least {smallest}x{smallest}; enlarge them with --image_size={smallest}"
         )

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from base.errors import UserError
 from models.config import LossConfig
-from models.errors import ModelError
 from models.spec import Outputs
 
 PerExampleLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -22,7 +22,7 @@ def per_example_loss(config: LossConfig, outputs: Outputs) -> PerExampleLoss:
     no choice of unit changes the training, and averaged over the targets.
 
     Raises:
-        ModelError: A loss that does not fit the task.
+        UserError: A loss that does not fit the task.
     """
     name = resolved_loss(config, outputs)
     if name == "cross_entropy":
@@ -35,14 +35,14 @@ def resolved_loss(config: LossConfig, outputs: Outputs) -> str:
     is_classification = outputs.task == "classification"
     if config.loss == "auto":
         if config.label_smoothing and not is_classification:
-            raise ModelError(
+            raise UserError(
                 f"--label_smoothing={config.label_smoothing} for regression: expected "
                 "classes; leave it out"
             )
         return "cross_entropy" if is_classification else "mse"
     if is_classification != (config.loss == "cross_entropy"):
         expected = "cross_entropy" if is_classification else "mae, mse or huber"
-        raise ModelError(
+        raise UserError(
             f"--loss={config.loss} for {outputs.task}: expected {expected}, or auto"
         )
     return config.loss

@@ -27,7 +27,7 @@ def build(
     `finalize_variable_values`. `steps_per_epoch` need not be whole.
 
     Raises:
-        ModelError: A schedule that does not fit the training.
+        UserError: A schedule that does not fit the training.
     """
     optimizer = optimizer_class(config.optimizer)(
         learning_rate=schedules.build(config, steps_per_epoch, total_steps),

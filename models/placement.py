@@ -17,8 +17,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from base.errors import UserError
 from models import wiring
-from models.errors import ModelError
 
 _BRANCH = re.compile(r"branch(\d+)_")
 
@@ -31,7 +31,7 @@ def place(model: keras.Model, devices: Sequence[str]) -> keras.Model:
         devices: Such as `gpu:0`, which have to be there.
 
     Raises:
-        ModelError: The model cannot be divided among so many.
+        UserError: The model cannot be divided among so many.
     """
     where = divide(model, devices)
 
@@ -58,7 +58,7 @@ def divide(model: keras.Model, devices: Sequence[str]) -> dict[str, str]:
     about equal work.
 
     Raises:
-        ModelError: The model cannot be divided among so many.
+        UserError: The model cannot be divided among so many.
     """
     return _by_branch(model, devices) or _by_depth(model, devices)
 
@@ -102,7 +102,7 @@ def _by_branch(model: keras.Model, devices: Sequence[str]) -> dict[str, str]:
         return {}
     count = max(int(found[1]) for found in branches.values() if found)
     if count < len(devices):
-        raise ModelError(
+        raise UserError(
             f"{model.name} has {count} branches: expected as many devices at most,"
             f" received devices={'+'.join(devices)}"
         )
@@ -116,7 +116,7 @@ def _by_depth(model: keras.Model, devices: Sequence[str]) -> dict[str, str]:
     """The device of each layer by its name, in a model of one layer after another."""
     layers, ends = _layers_and_ends(model)
     if len(ends) < len(devices):
-        raise ModelError(
+        raise UserError(
             f"{model.name} can be divided into {len(ends)} parts at most: received"
             f" devices={'+'.join(devices)}"
         )

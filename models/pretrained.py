@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from base.errors import UserError
 from models.architectures import PretrainedConfig
-from models.errors import ModelError
 from models.inputs import input_tensor, require_image
 from models.outputs import apply_outputs
 from models.spec import Inputs, Outputs
@@ -28,13 +28,13 @@ def build(config: PretrainedConfig, inputs: Inputs, outputs: Outputs) -> keras.M
     normalization keeps its averages and its dropout is off.
 
     Raises:
-        ModelError: No colour or grey images, images too small for the backbone, or
+        UserError: No colour or grey images, images too small for the backbone, or
             weights that cannot be had or do not fit.
     """
     require_image("pretrained", inputs)
     channels = inputs.shape[-1]
     if channels not in (1, 3):
-        raise ModelError(
+        raise UserError(
             f"model pretrained received images of {channels} channels: expected 1 or 3"
         )
     backbone = _backbone(config, inputs)
@@ -99,7 +99,7 @@ def _without_weights(name: str, shape: tuple[int, ...]) -> keras.Model:
         )
     except ValueError as error:
         height, width, _ = shape
-        raise ModelError(
+        raise UserError(
             f"model pretrained backbone={name} does not take images of "
             f"{height}x{width} pixels ({_line(error)}); enlarge them with --image_size"
         ) from error
@@ -118,7 +118,7 @@ def _with_imagenet_weights(name: str, shape: tuple[int, ...]) -> keras.Model:
         address = re.search(r"https?://\S+?(?=[:\s]*(\s|$))", str(error))
         file = address[0] if address else f"the weights of {name} without its top"
         reason = str(error).rpartition(" -- ")[2]
-        raise ModelError(
+        raise UserError(
             f"model pretrained weights=imagenet: could not be downloaded ({reason}); "
             f"download {file} elsewhere, and put it into {_CACHE} or "
             "give its path: --model_args=weights=PATH"
@@ -130,7 +130,7 @@ def _with_imagenet_weights(name: str, shape: tuple[int, ...]) -> keras.Model:
 def _load_weights(backbone: keras.Model, config: PretrainedConfig) -> None:
     path = pathlib.Path(config.weights)
     if not path.is_file():
-        raise ModelError(
+        raise UserError(
             f"model pretrained weights={path}: no such file; expected a file of "
             "weights, imagenet or none"
         )
@@ -139,7 +139,7 @@ def _load_weights(backbone: keras.Model, config: PretrainedConfig) -> None:
             warnings.simplefilter("ignore")
             backbone.load_weights(str(path))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(
+        raise UserError(
             f"model pretrained weights={path}: not the weights of {config.backbone} "
             f"without its top ({_line(error)}); expected what keras.applications."
             f"{config.backbone}(include_top=False).save_weights(PATH) writes"

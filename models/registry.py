@@ -9,8 +9,8 @@ import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from base.errors import UserError, unknown
 from models import architectures, arguments
-from models.errors import ModelError, unknown
 from models.spec import Inputs, Outputs
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def parse_args(name: str, text: str) -> Any:
         text: `argument=value` pairs separated by commas; empty means all defaults.
 
     Raises:
-        ModelError: Unknown model or argument, or a value that does not fit.
+        UserError: Unknown model or argument, or a value that does not fit.
     """
     return arguments.parse(name, config_class(name), text)
 
@@ -99,7 +99,7 @@ def build(
     is on the devices that its arguments name if it is to be `placed`, else on one.
 
     Raises:
-        ModelError: Unknown model or argument, or a model that does not fit `inputs`.
+        UserError: Unknown model or argument, or a model that does not fit `inputs`.
     """
     import keras
 
@@ -112,7 +112,7 @@ def build(
     else:
         model = _load(_ENTRIES[name].builder)(config, inputs, outputs)
     if not isinstance(model, keras.Model):
-        raise ModelError(
+        raise UserError(
             f"model {name} gave a {type(model).__name__}: expected a keras.Model"
         )
     _require_whitening_used(name, model, inputs)
@@ -129,7 +129,7 @@ def devices_of(name: str, args_text: str) -> tuple[str, ...]:
     A builder of the user's own places its layers itself.
 
     Raises:
-        ModelError: Unknown model or argument.
+        UserError: Unknown model or argument.
     """
     if ":" in name:
         return ()
@@ -141,7 +141,7 @@ def differ_in_devices_alone(name: str, args_text: str, other: str) -> bool:
     """Whether two texts of arguments of model `name` mean one model, placed anywhere.
 
     Raises:
-        ModelError: Unknown model or argument.
+        UserError: Unknown model or argument.
     """
     if ":" in name:
         return False
@@ -159,7 +159,7 @@ def _require_whitening_used(name: str, model: "keras.Model", inputs: Inputs) -> 
     from models.layers.whitening import Whitening
 
     if not any(isinstance(layer, Whitening) for layer in model._flatten_layers()):
-        raise ModelError(
+        raise UserError(
             f"--whitening={inputs.patches.size} with --model={name}, which begins with "
             "a layer of its own: leave it out, or use airbench, branches, cnn or "
             "resnet (a model of your own takes models.inputs.image_features)"
@@ -173,7 +173,7 @@ def _averaging(model: "keras.Model", inputs: Inputs, views: str) -> "keras.Model
     from models.layers.views import AveragedViews
 
     if inputs.kind != "image":
-        raise ModelError(
+        raise UserError(
             f"--test_time_augmentation={views} with {inputs.kind} inputs: expected"
             " images; leave it out"
         )
@@ -196,12 +196,12 @@ def _load(reference: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there; something that it imports is not
-        raise ModelError(
+        raise UserError(
             f"model {reference}: no module {error.name!r} in the working directory or "
             "among the installed packages; expected package.module:function"
         ) from None
     except (TypeError, ValueError):
-        raise ModelError(
+        raise UserError(
             f"model {reference!r}: expected package.module:function"
         ) from None
     function = getattr(module, function_name, None)
@@ -217,7 +217,7 @@ def _config_class_of(name: str, function: Callable[..., Any]) -> type:
     """A frozen dataclass of the arguments that `function` takes after the first two."""
     parameters = list(inspect.signature(function).parameters.values())
     if len(parameters) < 2:
-        raise ModelError(
+        raise UserError(
             f"model {name} takes {len(parameters)} arguments: expected a function of "
             "(inputs, outputs, **arguments)"
         )
@@ -237,7 +237,7 @@ def _config_class_of(name: str, function: Callable[..., Any]) -> type:
 def _check_hint(name: str, argument: str, hint: Any) -> None:
     kinds = set(typing.get_args(hint) or (hint,)) - {type(None)}
     if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
-        raise ModelError(
+        raise UserError(
             f"model {name} argument {argument} is of type {hint}: expected str, int, "
             "float or bool, or one of these or None"
         )

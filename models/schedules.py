@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
+from base.errors import UserError
 from models.config import OptimizerConfig
-from models.errors import ModelError
 
 
 def build(
@@ -26,11 +26,11 @@ def build(
         total_steps: Steps of the whole training.
 
     Raises:
-        ModelError: The warm-up is not shorter than the training.
+        UserError: The warm-up is not shorter than the training.
     """
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     if warmup_steps and warmup_steps >= total_steps:
-        raise ModelError(
+        raise UserError(
             f"--warmup_epochs={config.warmup_epochs:g} is {warmup_steps} of "
             f"{total_steps} steps: expected less than the whole training"
         )

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from models.errors import ModelError
+from base.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Patches:
     def __post_init__(self) -> None:
         shape = {len(self.mean), len(self.covariance), *map(len, self.covariance)}
         if len(shape) != 1 or len(self.mean) % self.size**2:
-            raise ModelError(
+            raise UserError(
                 f"patches of {self.size}x{self.size} pixels with {len(self.mean)} "
                 f"means and a covariance of {len(self.covariance)} rows: expected one "
                 "of each for every value of a patch"
@@ -80,16 +80,16 @@ class Inputs:
     def __post_init__(self) -> None:
         rank = {"image": 3, "vector": 1}.get(self.kind)
         if rank is not None and len(self.shape) != rank:
-            raise ModelError(
+            raise UserError(
                 f"{self.kind} inputs of shape {self.shape}: expected {rank} dimensions"
             )
         if self.kind == "table" and self.shape != (len(self.columns),):
-            raise ModelError(
+            raise UserError(
                 f"table inputs of shape {self.shape} with {len(self.columns)} columns: "
                 "expected as many of one as of the other"
             )
         if len(self.mean) != len(self.std) or len(self.mean) not in (0, self.shape[-1]):
-            raise ModelError(
+            raise UserError(
                 f"inputs of shape {self.shape} with {len(self.mean)} means and "
                 f"{len(self.std)} standard deviations: expected one of each a feature"
             )
@@ -113,17 +113,17 @@ class Outputs:
 
     def __post_init__(self) -> None:
         if self.size < 1 or (self.task == "classification" and self.size < 2):
-            raise ModelError(
+            raise UserError(
                 f"{self.task} with {self.size} outputs: expected at least "
                 f"{'2 classes' if self.task == 'classification' else '1 target'}"
             )
         if len(self.mean) != len(self.std) or len(self.mean) not in (0, self.size):
-            raise ModelError(
+            raise UserError(
                 f"{self.size} outputs with {len(self.mean)} means and {len(self.std)} "
                 "standard deviations: expected one of each an output"
             )
         if any(not std > 0 for std in self.std):
-            raise ModelError(
+            raise UserError(
                 f"standard deviations of the targets {self.std}: expected all > 0 "
                 "(a constant target cannot be learnt)"
             )

@@ -6,8 +6,8 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+from base.errors import UserError
 from models.architectures import ViTConfig
-from models.errors import ModelError
 from models.inputs import preprocessing, require_image
 from models.layers.layer_normalization import LayerNormalization
 from models.layers.transformer import EncoderBlock, sincos_positions
@@ -20,7 +20,7 @@ def build(config: ViTConfig, inputs: Inputs, outputs: Outputs) -> keras.Model:
     require_image("vit", inputs, config.patch)
     height, width, _ = inputs.shape
     if height % config.patch or width % config.patch:
-        raise ModelError(
+        raise UserError(
             f"model vit received images of {height}x{width} pixels with "
             f"patch={config.patch}: expected patch to divide both; set "
             "--model_args=patch=N or --image_size"

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pipelines import colouring, warping
+from base.errors import UserError
+from pipelines import color, geometric
 from pipelines.cropping import Cropping
-from pipelines.errors import DataError
 
 _EXAMPLE = "such as flip,translate=2,cutout=8"
 # Pixels of images up to which a batch is cropped as a whole.
@@ -109,7 +109,7 @@ def parse(text: str) -> Augmentation:
     """The augmentation that `--augment` asks for.
 
     Raises:
-        DataError: an unknown name, one named twice, a value missing or out of range.
+        UserError: an unknown name, one named twice, a value missing or out of range.
     """
     values: dict[str, float] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
@@ -117,19 +117,19 @@ def parse(text: str) -> Augmentation:
         if name not in _ARGUMENTS:
             close = difflib.get_close_matches(name, _ARGUMENTS, 1)
             hint = f"did you mean {close[0]}? " if close else ""
-            raise DataError(
+            raise UserError(
                 f"--augment: {name!r} is not known; {hint}Known are "
                 f"{', '.join(_ARGUMENTS)}, {_EXAMPLE}."
             )
         if name in values:
-            raise DataError(f"--augment={text}: {name} is given twice; give it once.")
+            raise UserError(f"--augment={text}: {name} is given twice; give it once.")
         values[name] = _parse_value(name, value if "=" in item else None)
     if "flip" in values and "alternating_flip" in values:
-        raise DataError(
+        raise UserError(
             f"--augment={text}: flip and alternating_flip both mirror; leave one out."
         )
     if "reflect" in values and not {"translate", "rotate"} & {*values}:
-        raise DataError(
+        raise UserError(
             f"--augment={text}: reflect is what translate and rotate bring in; add one "
             "of them, or leave it out."
         )
@@ -153,7 +153,7 @@ def _parse_value(name: str, value: str | None) -> float:
             f"{bounds.meaning}."
         )
         given = name if value is None else f"{name}={value}"
-        raise DataError(f"--augment: received {given}; {expected}")
+        raise UserError(f"--augment: received {given}; {expected}")
     return number
 
 
@@ -190,9 +190,7 @@ def apply(
         images = tf.cast(images, tf.float32)
         if classes:
             labels = tf.one_hot(labels, classes)
-        images, labels = colouring.mix(
-            images, labels, augmentation.mixup, positions, seed
-        )
+        images, labels = color.mix(images, labels, augmentation.mixup, positions, seed)
     return images, labels
 
 
@@ -209,13 +207,13 @@ def _moved(
     mirrored = _mirrored(augmentation, positions, seed, passes)
     reflect = bool(augmentation.reflect)
     if augmentation.translate:
-        images = warping.shift(
+        images = geometric.shift(
             images, mirrored, augmentation.translate, reflect, positions, seed
         )
     elif mirrored is not None:
-        images = warping.mirror(images, mirrored)
+        images = geometric.mirror(images, mirrored)
     if augmentation.rotate:
-        images = warping.rotate(images, augmentation.rotate, reflect, positions, seed)
+        images = geometric.rotate(images, augmentation.rotate, reflect, positions, seed)
     return images
 
 
@@ -224,13 +222,13 @@ def _coloured(
 ) -> tf.Tensor:
     """What changes the values where they are."""
     if augmentation.brightness:
-        images = colouring.brighten(images, augmentation.brightness, positions, seed)
+        images = color.brighten(images, augmentation.brightness, positions, seed)
     if augmentation.contrast:
-        images = colouring.contrast(images, augmentation.contrast, positions, seed)
+        images = color.contrast(images, augmentation.contrast, positions, seed)
     if augmentation.noise:
-        images = colouring.add_noise(images, augmentation.noise, positions, seed)
+        images = color.add_noise(images, augmentation.noise, positions, seed)
     if augmentation.cutout:
-        images = colouring.cut_out(images, augmentation.cutout, positions, seed)
+        images = color.cut_out(images, augmentation.cutout, positions, seed)
     return images
 
 
@@ -239,12 +237,12 @@ def _mirrored(
 ) -> tf.Tensor | None:
     """Which images are mirrored, bool [B]; None where none ever is."""
     if augmentation.flip:
-        return warping.mirrored_at(positions, seed)
+        return geometric.mirrored_at(positions, seed)
     if not augmentation.alternating_flip:
         return None
     if passes is None:
         raise ValueError("alternating_flip depends on the epochs: give passes")
-    at_first = warping.mirrored_at(passes.examples, seed)
+    at_first = geometric.mirrored_at(passes.examples, seed)
     return tf.not_equal(at_first, passes.epochs % 2 == 1)
 
 
@@ -257,6 +255,6 @@ def _cropped(
     """
     height, width = images.shape[1:3]
     if height * width <= _LARGEST_TO_WARP:
-        return warping.crop(images, least_area, positions, seed)
+        return geometric.crop(images, least_area, positions, seed)
     cut = Cropping(least_area, mirrors=False, seed=seed, size=(height, width))
     return cut.cut(images, positions)

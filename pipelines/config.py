@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any
 
-from pipelines.errors import DataError
+from base.errors import UserError
 
 BALANCED = "balanced"
 OVERSAMPLE = "oversample"
@@ -102,21 +102,21 @@ class DataConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises DataError for a value out of range."""
+        """Raises UserError for a value out of range."""
         if self.max_bad_examples < 0:
-            raise DataError(
+            raise UserError(
                 f"--max_bad_examples={self.max_bad_examples}: expected 0 or more."
             )
         if self.batch_size < 1:
-            raise DataError(
+            raise UserError(
                 f"--batch_size={self.batch_size}: expected 1 or more examples."
             )
         if self.max_pixels < 1:
-            raise DataError(
+            raise UserError(
                 f"--max_pixels={self.max_pixels}: expected 1 or more pixels."
             )
         if self.cache not in ("auto", "memory", "none"):
-            raise DataError(
+            raise UserError(
                 f"--cache={self.cache}: expected one of auto, memory, none."
             )
         parse_fractions(self.split)
@@ -125,7 +125,7 @@ class DataConfig:
         if self.class_weights not in (None, BALANCED):
             parse_class_weights(self.class_weights or "")
         if self.class_weights == BALANCED and self.balance == OVERSAMPLE:
-            raise DataError(
+            raise UserError(
                 "--class_weights=balanced with --balance=oversample would count rare "
                 "classes twice over; leave one of them out."
             )
@@ -141,7 +141,7 @@ def parse_class_weights(text: str) -> dict[str, float]:
         except ValueError:
             weight = math.nan
         if not name or name in weights or not (math.isfinite(weight) and weight > 0):
-            raise DataError(
+            raise UserError(
                 f"--class_weights={text}: received {item!r}; expected balanced, or "
                 "each class once with a number above 0, such as cat=1,dog=2.5."
             )
@@ -155,7 +155,7 @@ def parse_validation_sets(text: str | None) -> dict[str, str]:
     for item in [] if text is None else text.split(","):
         name, _, source = item.partition("=")
         if not _SET_NAME.fullmatch(name) or not source or name in sets:
-            raise DataError(
+            raise UserError(
                 f"--validation_sets={text}: received {item!r}; expected each set once, "
                 "by a name of letters, digits and _, such as clean=FOLDER,noisy=FOLDER."
             )
@@ -170,18 +170,18 @@ def parse_fractions(text: str) -> tuple[float, float, float]:
     except ValueError:
         fractions = []
     if len(fractions) != 3 or not all(map(math.isfinite, fractions)):
-        raise DataError(
+        raise UserError(
             f"--split={text}: expected three fractions, train,validation,test, such as "
             "0.8,0.1,0.1."
         )
     train, validation, test = fractions
     if train <= 0 or validation <= 0 or test < 0:
-        raise DataError(
+        raise UserError(
             f"--split={text}: the train and validation fractions must be above 0; "
             "only the test fraction may be 0."
         )
     if abs(math.fsum(fractions) - 1) > 1e-6:
-        raise DataError(
+        raise UserError(
             f"--split={text}: the fractions add up to {math.fsum(fractions):g}; "
             "expected 1."
         )
@@ -197,7 +197,7 @@ def parse_image_size(text: str | None) -> tuple[int, int] | None:
     except ValueError:
         sides = []
     if len(sides) not in (1, 2) or min(sides) < 1:
-        raise DataError(
+        raise UserError(
             f"--image_size={text}: expected N or H,W in pixels, such as 224 or 180,240."
         )
     return sides[0], sides[-1]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pipelines import preprocessing, randomness, warping
+from pipelines import geometric, preprocessing, randomness
 
 # Beyond this scale a bilinear resize would leave out pixels: an antialiased one takes
 # five times as long, and is not needed below.
@@ -53,9 +53,9 @@ class Cropping:
         """What is drawn for `positions`, int64 [k]."""
         mirrored = tf.zeros(tf.shape(positions), tf.bool)
         if self.mirrors:
-            mirrored = warping.mirrored_at(positions, self.seed)
+            mirrored = geometric.mirrored_at(positions, self.seed)
         return Draws(
-            warping.crop_shapes(self.least_area, positions, self.seed),
+            geometric.crop_shapes(self.least_area, positions, self.seed),
             randomness.uniform(self.seed, positions, "crop", 2),
             mirrored,
         )

@@ -9,23 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from base.errors import UserError
 from pipelines import augmentation as augmentations
-from pipelines import fitting, weighting
+from pipelines import compatibility, sample_weights
 from pipelines import splits as splitting
 from pipelines.augmentation import Augmentation
 from pipelines.batch import Batch
 from pipelines.config import OVERSAMPLE, DataConfig
 from pipelines.cropping import Cropping
-from pipelines.errors import DataError
-from pipelines.evaluating import HeldBatches
+from pipelines.dataset_options import untuned
 from pipelines.features import Features
 from pipelines.feed import Feed
 from pipelines.memory import fits_in_memory
 from pipelines.order import Balance, Order
 from pipelines.reading import Reader
+from pipelines.resident_evaluation import HeldBatches
 from pipelines.sources.base import Source
 from pipelines.sources.opening import open_source
-from pipelines.untuned import untuned
 
 
 class Examples(NamedTuple):
@@ -46,7 +46,7 @@ def open_dataset(config: DataConfig) -> "Dataset":
     """The dataset that `config` describes, examined and split.
 
     Raises:
-        DataError: it cannot be opened, read or split as asked.
+        UserError: it cannot be opened, read or split as asked.
     """
     return Dataset(open_source(config), config)
 
@@ -57,7 +57,7 @@ def open_whole(config: DataConfig, features: Features) -> "Dataset":
     They are decoded to the shape of `features`, and labelled by its classes.
 
     Raises:
-        DataError: it cannot be opened or read, or its examples are of another kind.
+        UserError: it cannot be opened or read, or its examples are of another kind.
     """
     return Dataset(open_source(config, like=features), config, whole=features)
 
@@ -72,7 +72,7 @@ class Dataset:
         splits: indices into the source, int64, by the names in `SPLITS`.
     """
 
-    _weights: weighting.ExampleWeights | None = None
+    _weights: sample_weights.ExampleWeights | None = None
 
     def __init__(
         self, source: Source, config: DataConfig, whole: Features | None = None
@@ -80,21 +80,21 @@ class Dataset:
         """Examines and splits `source`, or takes all of it as examples of `whole`.
 
         Raises:
-            DataError: it cannot be read or split as asked.
+            UserError: it cannot be read or split as asked.
         """
         source.examine(config.max_pixels, config.max_bad_examples)
         self.config = config
         self.source = source
         if whole is None:
-            self.features = fitting.final_features(source, config)
+            self.features = compatibility.final_features(source, config)
             self.splits = splitting.split_source(source, config.split)
             splitting.check_splits(source, self.splits, config.split)
-            fitting.check_training(config, source, len(self.splits["train"]))
-            self._weights = weighting.example_weights(
+            compatibility.check_training(config, source, len(self.splits["train"]))
+            self._weights = sample_weights.example_weights(
                 config, source, self.splits["train"]
             )
         else:
-            fitting.take_over_classes(source, whole)
+            compatibility.take_over_classes(source, whole)
             self.features = whole
             self.splits = {"all": splitting.usable_examples(source)}
         self._reader = Reader(source, self.features)
@@ -115,7 +115,7 @@ class Dataset:
         hashes = self.source.content_hashes()
         training: dict[str, Any] = {}
         if self._weights is not None:
-            training["weights"] = weighting.describe_weights(
+            training["weights"] = sample_weights.describe_weights(
                 self._weights, self.source, self.splits["train"]
             )
         if self.config.balance == OVERSAMPLE:
@@ -151,14 +151,14 @@ class Dataset:
             augmentation: see `augmentation.parse`.
 
         Raises:
-            DataError: the augmentation does not suit the data; an example that is to
+            UserError: the augmentation does not suit the data; an example that is to
                 be held in memory cannot be decoded.
         """
         if order.examples != len(self.splits["train"]):
             raise ValueError(
                 f"{order} is not over {len(self.splits['train'])} examples"
             )
-        fitting.check_augmentation(
+        compatibility.check_augmentation(
             augmentation, self.config, self.source, originals=self._crops_originals
         )
         cropping: Cropping | None = None
@@ -187,7 +187,7 @@ class Dataset:
         The last batch is padded to `batch_size` by examples of weight 0.
 
         Raises:
-            DataError: the split is empty, or an example cannot be decoded.
+            UserError: the split is empty, or an example cannot be decoded.
         """
         in_memory = self.held_evaluation(split, batch_size)
         if in_memory is not None:
@@ -215,7 +215,7 @@ class Dataset:
         """The batches of `evaluation` where the split may be held in memory, else None.
 
         Raises:
-            DataError: the split is empty, or an example cannot be decoded.
+            UserError: the split is empty, or an example cannot be decoded.
         """
         indices = self._indices_of(split)
         held = self._hold(split)
@@ -243,9 +243,9 @@ class Dataset:
     def _indices_of(self, split: str) -> np.ndarray:
         if split not in self.splits:
             known = ", ".join(self.splits)
-            raise DataError(f"split {split!r}: expected one of {known}.")
+            raise UserError(f"split {split!r}: expected one of {known}.")
         if len(self.splits[split]) == 0:
-            raise DataError(
+            raise UserError(
                 f"{self.source.name} has no {split} examples: --split="
                 f"{self.config.split}; choose another split, or train with one that "
                 f"leaves {split} examples."

@@ -6,14 +6,14 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import augmentation as augmentations
-from pipelines import holding
+from pipelines import resident
 from pipelines.augmentation import Augmentation, Passes
 from pipelines.batch import Batch
 from pipelines.cropping import Cropping
+from pipelines.dataset_options import untuned
 from pipelines.order import Order
 from pipelines.reading import Reader
-from pipelines.untuned import untuned
-from pipelines.weighting import ExampleWeights
+from pipelines.sample_weights import ExampleWeights
 
 _LAST_STEP = 2**62
 
@@ -57,7 +57,7 @@ class Feed:
         self._labels = tf.constant(reader.source.targets[indices])
         self._weights = None if weights is None else tf.constant(weights.of_examples)
         self._class_weights = None if weights is None else weights.of_classes
-        self._held = None if held is None else holding.hold(held)
+        self._held = None if held is None else resident.hold(held)
 
     @property
     def held_bytes(self) -> int:
@@ -81,7 +81,7 @@ class Feed:
         count = self._checked(first, count)
         positions = self.order.positions_of(step, first, count)
         examples = self.order.examples_at(positions)
-        gathered = holding.gather(self._held, examples, count)
+        gathered = resident.gather(self._held, examples, count)
         indices = tf.gather(self._indices, examples)
         labels = tf.gather(self._labels, examples)
         return self._finish(positions, gathered, labels, indices).as_floats()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.cores import available_cores
+from base.cores import available_cores
 
 # Of each example or file: the digest of what identifies it, its SHA-256, its header.
 FACTS = np.dtype([("key", "V16"), ("sha256", "V32"), ("header", "<i4", 4)])

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from base.cores import available_cores
+from base.errors import UserError
 from pipelines import preprocessing
-from pipelines.cores import available_cores
-from pipelines.errors import DataError, first_sentence
 from pipelines.headers import HeaderError, read_header
 from pipelines.sources.encoded import check_pixels
 from pipelines.sources.tree import IMAGE_SUFFIXES
+from pipelines.tf_messages import first_sentence
 
 
 class FileBatch(NamedTuple):
@@ -37,7 +38,7 @@ def list_images(inputs: Sequence[str]) -> list[str]:
     A file counts whatever its suffix; of a folder, the images at any depth by name.
 
     Raises:
-        DataError: a path does not exist, or there are no images.
+        UserError: a path does not exist, or there are no images.
     """
     paths: dict[str, None] = {}
     for given in inputs:
@@ -46,9 +47,9 @@ def list_images(inputs: Sequence[str]) -> list[str]:
         elif os.path.exists(given):
             paths[given] = None
         else:
-            raise DataError(f"--input={given}: no such file or folder.")
+            raise UserError(f"--input={given}: no such file or folder.")
     if not paths:
-        raise DataError(
+        raise UserError(
             f"--input={','.join(inputs)} holds no images; expected files, or folders "
             f"of {', '.join(suffix[1:] for suffix in IMAGE_SUFFIXES)}."
         )
@@ -99,7 +100,7 @@ def _read(
         return decode(tf.constant(contents)).numpy()
     except HeaderError as error:
         return f"{path} {error}."
-    except DataError as error:
+    except UserError as error:
         return str(error)
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}."

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
+from base.errors import UserError
 from pipelines.config import DataConfig, parse_fractions, parse_image_size
-from pipelines.errors import DataError
 
 _FIELDS = {field.name: field for field in dataclasses.fields(DataConfig)}
 
@@ -54,11 +54,11 @@ class PackConfig:
     max_bad_examples: int = _as_in_training("max_bad_examples")
 
     def __post_init__(self) -> None:
-        """Raises DataError for a value out of range."""
+        """Raises UserError for a value out of range."""
         if not self.pack_dir:
-            raise DataError("--pack_dir is missing: name the folder or file to write.")
+            raise UserError("--pack_dir is missing: name the folder or file to write.")
         if self.examples_per_shard < 1:
-            raise DataError(
+            raise UserError(
                 f"--examples_per_shard={self.examples_per_shard}: expected 1 or more."
             )
         parse_fractions(self.split)

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import locking, serialization, shards, tfds_folder
+from base import locking
+from base.errors import UserError
+from pipelines import serialization, shards, tfds_folder
 from pipelines.dataset import open_dataset
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.packconfig import PackConfig
 from pipelines.sources.base import SPLITS
@@ -49,14 +50,14 @@ def pack(
         tell: told a line of progress.
 
     Raises:
-        DataError: the source is not fit, there is something else in the way, or
+        UserError: the source is not fit, there is something else in the way, or
             another process is packing there.
         PackPaused: `paused` said so; the same call goes on.
     """
     output = _output(config)
     with locking.alone(output, "--pack_dir"):
         if output.exists() and not (output / MANIFEST).is_file():
-            raise DataError(
+            raise UserError(
                 f"--pack_dir={output} is there already; remove it, or name another."
             )
         packer = Packer(config, paused, tell)
@@ -73,20 +74,20 @@ def verify(config: PackConfig) -> int:
     """Reads a packed folder back and compares it; returns the number of examples.
 
     Raises:
-        DataError: it is damaged, or holds other examples than the source.
+        UserError: it is damaged, or holds other examples than the source.
     """
     from pipelines.sources.packed import PackedSource
 
     output = _output(config)
     if not output.is_dir():
-        raise DataError(
+        raise UserError(
             f"--pack_dir={output} is no packed folder; --verify checks one that "
             "--format=array_record or tfrecord made."
         )
     packed = PackedSource(str(output), output)
     packer = Packer(config, lambda: False, lambda line: None)
     if packed.encoding == "image" and not packer.encoded:
-        raise DataError(f"{output} holds encoded images; leave --decode out.")
+        raise UserError(f"{output} holds encoded images; leave --decode out.")
     at = 0
     for split in SPLITS:
         for start in range(0, packer.dataset.split_sizes[split], _CHUNK):
@@ -98,12 +99,12 @@ def verify(config: PackConfig) -> int:
                     same and np.array_equal(targets[row - at], packed.targets[row])
                 ):
                     name = packer.dataset.names(split)[start + row - at]
-                    raise DataError(
+                    raise UserError(
                         f"{packed.describe(int(row))} is not {name}; pack it again."
                     )
             at += len(examples)
     if at != len(packed):
-        raise DataError(
+        raise UserError(
             f"{output} holds {len(packed)} examples, but {config.dataset} {at}; pack "
             "it again."
         )
@@ -145,13 +146,13 @@ class Packer:
         """Takes away what only an unfinished folder needs.
 
         Raises:
-            DataError: what is there was packed from other data or by other flags.
+            UserError: what is there was packed from other data or by other flags.
         """
         if not output.is_dir():
             return
         manifest = json.loads((output / MANIFEST).read_text())
         if manifest.get("plan") != self._plan:
-            raise DataError(
+            raise UserError(
                 f"--pack_dir={output} is there already, packed from other data or by "
                 "other flags; remove it, or name another."
             )
@@ -202,19 +203,19 @@ class Packer:
         source = open_source(self._config.data)
         config = self._config
         if source.encoding == "row":
-            raise DataError(f"{config.dataset} is a table; it is read as it is.")
+            raise UserError(f"{config.dataset} is a table; it is read as it is.")
         encoded = source.encoding == "image" and not config.decode
         if encoded and config.image_size:
-            raise DataError(
+            raise UserError(
                 f"--image_size={config.image_size} resizes what is decoded; add "
                 "--decode, or leave it out."
             )
         if encoded and config.format == "hdf5":
-            raise DataError(
+            raise UserError(
                 "--format=hdf5 stores pixels: add --decode (and --image_size)."
             )
         if not encoded and config.format == "tar":
-            raise DataError(
+            raise UserError(
                 "--format=tar stores encoded images: name a source of such, without "
                 "--decode."
             )

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from base.errors import UserError
 from pipelines.dataset import Dataset
-from pipelines.errors import DataError
 
 # Pixels looked at, of images evenly spread over the training split.
 _PIXELS = 5_000_000
@@ -22,17 +22,17 @@ def patch_statistics(dataset: Dataset, size: int) -> dict[str, Any]:
         `size`, `mean` [d] and `covariance` [d, d], plain JSON values.
 
     Raises:
-        DataError: the examples are no images, or smaller than a patch.
+        UserError: the examples are no images, or smaller than a patch.
     """
     shape = dataset.features.shape
     if dataset.features.kind != "image":
-        raise DataError(
+        raise UserError(
             f"--whitening={size}: {dataset.source.name} holds no images; leave "
             "--whitening out."
         )
     height, width = (side or 0 for side in shape[:2])
     if min(height, width) < size:
-        raise DataError(
+        raise UserError(
             f"--whitening={size}: the images are of {height}x{width} pixels; expected "
             "patches no larger."
         )

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from base.cores import available_cores
+from base.errors import UserError
 from pipelines import cutting, memory, preprocessing
-from pipelines.cores import available_cores
 from pipelines.cropping import Cropping
-from pipelines.errors import DataError, first_sentence
+from pipelines.dataset_options import untuned
 from pipelines.features import Features
 from pipelines.sources.base import Source
-from pipelines.untuned import untuned
+from pipelines.tf_messages import first_sentence
 
 _CHUNK = 256
 _LARGEST_CHUNK = 64
@@ -92,7 +93,7 @@ class Reader:
         """The examples at `indices`, decoded: NumPy arrays [k, …].
 
         Raises:
-            DataError: one cannot be read; named.
+            UserError: one cannot be read; named.
         """
         chosen = tf.constant(indices, tf.int64)
         starts = tf.data.Dataset.range(0, len(indices), _CHUNK)
@@ -102,7 +103,7 @@ class Reader:
             stream = untuned(self.stream(chunks, _CHUNK))
             read += [examples for _, examples, _ in stream.as_numpy_iterator()]
         except (tf.errors.OpError, OSError) as error:
-            raise DataError(self.find_bad_example(indices) or str(error)) from error
+            raise UserError(self.find_bad_example(indices) or str(error)) from error
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *read)
 
     def find_bad_example(self, indices: np.ndarray) -> str | None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from base.errors import UserError
 from pipelines.config import parse_fractions
-from pipelines.errors import DataError
 from pipelines.sources.base import SPLITS, Source
 
 
@@ -23,7 +23,7 @@ def split_source(source: Source, split: str) -> dict[str, np.ndarray]:
         for name, indices in source.given_splits.items()
     }
     if given and "train" not in given:
-        raise DataError(
+        raise UserError(
             f"{source.name} has {', '.join(given)} but no training split; add train/."
         )
     if "validation" in given:
@@ -53,14 +53,14 @@ def usable_examples(source: Source) -> np.ndarray:
 
 
 def check_splits(source: Source, splits: Mapping[str, np.ndarray], split: str) -> None:
-    """Raises DataError where a part of the split is empty though it was asked for."""
+    """Raises UserError where a part of the split is empty though it was asked for."""
     *_, test = parse_fractions(split)
     for name in SPLITS:
         wanted = name in source.given_splits or name != "test" or test > 0
         if "validation" in source.given_splits and name not in source.given_splits:
             wanted = False
         if wanted and len(splits[name]) == 0:
-            raise DataError(
+            raise UserError(
                 f"--split={split} leaves no {name} examples of the {len(source)} in "
                 f"{source.name}; give {name} a larger fraction, or add examples."
             )

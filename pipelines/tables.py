@@ -15,8 +15,9 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
-from pipelines.errors import DataError, first_sentence
+from base.errors import UserError
 from pipelines.features import Column
+from pipelines.tf_messages import first_sentence
 
 _ARROW_TYPES = {
     "numeric": pa.float64(),
@@ -38,7 +39,7 @@ def read_table(name: str, path: Path, columns: Sequence[Column] = ()) -> pa.Tabl
         columns: that are known, and therefore not guessed from a CSV's values.
 
     Raises:
-        DataError: it is damaged, empty, or a value is not of its column's kind.
+        UserError: it is damaged, empty, or a value is not of its column's kind.
     """
     try:
         if path.suffix.lower() == ".parquet":
@@ -55,15 +56,15 @@ def read_table(name: str, path: Path, columns: Sequence[Column] = ()) -> pa.Tabl
             )
             table = pa.csv.read_csv(path, convert_options=options)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(
+        raise UserError(
             f"{name} cannot be read ({first_sentence(str(error))}); expected a whole "
             f"{path.suffix[1:] or 'csv'} file, with one header and rows of one kind."
         ) from error
     twice = [n for n, k in collections.Counter(table.column_names).items() if k > 1]
     if twice:
-        raise DataError(f"{name} has the column {twice[0]!r} twice; rename one.")
+        raise UserError(f"{name} has the column {twice[0]!r} twice; rename one.")
     if not table.num_rows:
-        raise DataError(f"{name} has no rows.")
+        raise UserError(f"{name} has no rows.")
     return table
 
 
@@ -73,7 +74,7 @@ def columns_of(
     """The columns by their types, without those to leave out and the empty ones.
 
     Raises:
-        DataError: a column holds neither numbers nor texts, or none is left.
+        UserError: a column holds neither numbers nor texts, or none is left.
     """
     columns = []
     for field in table.schema:
@@ -81,7 +82,7 @@ def columns_of(
             continue
         kind = _kind(field.type)
         if kind is None:
-            raise DataError(
+            raise UserError(
                 f"{name}: column {field.name!r} is of type {field.type}; expected "
                 "numbers, booleans, dates or texts: leave it out of the file."
             )
@@ -90,7 +91,7 @@ def columns_of(
         )
         columns.append(Column(field.name, kind, integer=whole))
     if not columns:
-        raise DataError(f"{name} has no columns beside {', '.join(leave_out)}.")
+        raise UserError(f"{name} has no columns beside {', '.join(leave_out)}.")
     return tuple(columns)
 
 
@@ -98,13 +99,13 @@ def rows_of(name: str, table: pa.Table, columns: Sequence[Column]) -> Rows:
     """The rows: `numbers` float32 [n, N] and `texts` object [n, T], as there are any.
 
     Raises:
-        DataError: a column is missing, or holds values of another kind.
+        UserError: a column is missing, or holds values of another kind.
     """
     numbers: list[np.ndarray] = []
     texts: list[np.ndarray] = []
     for column in columns:
         if column.name not in table.column_names:
-            raise DataError(
+            raise UserError(
                 f"{name} has no column {column.name!r}; expected "
                 f"{', '.join(column.name for column in columns)}."
             )
@@ -186,7 +187,7 @@ def _cast(name: str, values: pa.ChunkedArray, column: Column) -> np.ndarray:
     try:
         cast = values.cast(_ARROW_TYPES[column.kind])
     except pa.ArrowException as error:
-        raise DataError(
+        raise UserError(
             f"{name}: column {column.name!r} holds {values.type}, expected "
             f"{column.kind} values ({first_sentence(str(error))})."
         ) from error
@@ -198,7 +199,7 @@ def _cast(name: str, values: pa.ChunkedArray, column: Column) -> np.ndarray:
     found[np.isnan(found)] = np.nan
     infinite = np.flatnonzero(np.isinf(found))
     if len(infinite):
-        raise DataError(
+        raise UserError(
             f"{name}, row {infinite[0] + 1}: {column.name!r} is not finite; replace it "
             "or leave it empty."
         )

@@ -7,6 +7,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("MPLBACKEND", "Agg")
-# As app.quiet sets it: processes that tests fork have TensorFlow loaded before, and
-# would compute other last bits than those that load it themselves.
+# As app.tf_startup sets it: processes that tests fork have TensorFlow loaded before,
+# and would compute other last bits than those that load it themselves.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -19,9 +19,7 @@ from app.reporting.events import read_events, tags_of
 PATIENCE = 240
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    ["app.main", "app.training.running", "app.serving.exporting"]
-)
+_context.set_forkserver_preload(["app.main", "app.runs.train", "app.serving.exporting"])
 
 # What differs between two starts of the same run, and may.
 TIMINGS = ("seconds", "examples_per_second", "input_wait", "peak_memory_bytes")

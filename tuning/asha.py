@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_tuner.engine import trial as trial_module
 
-from tuning.errors import SearchError
+from base.errors import UserError
 from tuning.restorable import (
     COMPLETED,
     FAILED,
@@ -53,7 +53,7 @@ class AshaOracle(RestorableOracle):
     ) -> None:
         super().__init__(**options)
         if min_epochs >= max_epochs:
-            raise SearchError(
+            raise UserError(
                 f"--min_epochs={min_epochs:g} with --epochs={max_epochs:g}: expected"
                 " fewer, or nothing could be halved"
             )

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tuning.errors import SearchError
+from base.errors import UserError
 
 TUNERS = ("random", "grid", "bayesian", "hyperband", "asha", "grow")
 SAMPLERS = ("tpe", "random")
@@ -81,7 +81,7 @@ class SearchConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises SearchError for a value out of range, or that nothing would read."""
+        """Raises UserError for a value out of range, or that nothing would read."""
         for name in ("trials", "finalists", "keep", "max_failures"):
             self._require(name, getattr(self, name), 1)
         self._require("factor", self.factor, 2)
@@ -89,11 +89,11 @@ class SearchConfig:
         if self.confirm != 0:
             self._require("confirm", self.confirm, 2)
         if not 0 < self.min_epochs < float("inf"):
-            raise SearchError(
+            raise UserError(
                 f"--min_epochs={self.min_epochs}: expected a number above 0"
             )
         if self.trials is None and self.tuner in ("random", "bayesian", "asha"):
-            raise SearchError(
+            raise UserError(
                 f"--trials is missing: --tuner={self.tuner} goes on for ever without"
                 " it; say how many configurations to try"
             )
@@ -103,17 +103,17 @@ class SearchConfig:
         for field in dataclasses.fields(self):
             value, tuners = getattr(self, field.name), field.metadata.get("tuners")
             if tuners and value != field.default and self.tuner not in tuners:
-                raise SearchError(
+                raise UserError(
                     f"--{field.name}={value} with --tuner={self.tuner}, which has no"
                     f" such setting: expected --tuner={' or '.join(tuners)}, or leave"
                     " it out"
                 )
         if self.finalists != SearchConfig.finalists and not self.confirm:
-            raise SearchError(
+            raise UserError(
                 f"--finalists={self.finalists} without --confirm: expected --confirm=2"
                 " or more seeds, with which they are trained again"
             )
 
     def _require(self, name: str, value: int | None, least: int) -> None:
         if value is not None and value < least:
-            raise SearchError(f"--{name}={value}: expected {least} or more")
+            raise UserError(f"--{name}={value}: expected {least} or more")

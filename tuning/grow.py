@@ -14,7 +14,7 @@ from typing import Any
 
 from keras_tuner.engine import trial as trial_module
 
-from tuning.errors import SearchError
+from base.errors import UserError
 from tuning.restorable import (
     COMPLETED,
     IDLE,
@@ -48,7 +48,7 @@ class GrowOracle(RestorableOracle):
         self._sizes = {d.name: _growing(d) for d in space if _can_grow(d)}
         self._draws_others = len(self._sizes) < len(space.dimensions)
         if not self._sizes:
-            raise SearchError(
+            raise UserError(
                 "--tuner=grow finds nothing that grows: expected a --search of a model"
                 " argument with whole numbers, such as model_args.depth=1..8"
             )

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuning.errors import SearchError, unknown
+from base.errors import UserError, unknown
 
 # Metrics of which more is better, and those of which less is.
 _RISING = ("accuracy", "top5_accuracy", "r2", "examples_per_second")
@@ -58,7 +58,7 @@ def parse(text: str, tags: Iterable[str]) -> Objective:
       tags: those that a line of metrics.jsonl has.
 
     Raises:
-      SearchError: there is no such metric, or its direction is not known.
+      UserError: there is no such metric, or its direction is not known.
     """
     tags = list(tags)
     name, colon, direction = text.partition(":")
@@ -73,7 +73,7 @@ def parse(text: str, tags: Iterable[str]) -> Objective:
         last = name.rpartition("/")[2]
         direction = "max" if last in _RISING else "min" if last in _FALLING else ""
     if direction not in ("min", "max"):
-        raise SearchError(
+        raise UserError(
             f"--objective={text}: expected {name}:max or {name}:min, as its direction"
             " is not known"
         )

@@ -12,9 +12,9 @@ from typing import Any
 import keras_tuner
 import numpy as np
 
+from base.errors import UserError
 from tuning.asha import AshaOracle
 from tuning.config import SearchConfig
-from tuning.errors import SearchError
 from tuning.grow import GrowOracle
 from tuning.objective import Objective
 from tuning.restorable import (
@@ -158,7 +158,7 @@ def build(
       seed: of the draws.
 
     Raises:
-      SearchError: the tuner cannot search this space, or not for so many epochs.
+      UserError: the tuner cannot search this space, or not for so many epochs.
     """
     common: dict[str, Any] = {
         "objective": keras_tuner.Objective(objective.tag, objective.direction),
@@ -200,7 +200,7 @@ def _hyperband(
     config: SearchConfig, epochs: float, common: Mapping[str, Any]
 ) -> HyperbandOracle:
     if epochs != int(epochs) or epochs < config.factor:
-        raise SearchError(
+        raise UserError(
             f"--epochs={epochs:g} with --tuner=hyperband: expected a whole number, at"
             f" least --factor={config.factor}"
         )
@@ -208,7 +208,7 @@ def _hyperband(
     sweep = HyperbandOracle(**arguments).sweep()
     sweeps, rest = divmod(config.trials or sweep, sweep)
     if rest or not sweeps:
-        raise SearchError(
+        raise UserError(
             f"--trials={config.trials} with --tuner=hyperband: a sweep over"
             f" --epochs={epochs:g} tries {sweep} configurations; expected a multiple of"
             " that, or no --trials for one sweep"
@@ -219,7 +219,7 @@ def _hyperband(
 def _require_listed(space: Space) -> None:
     for dimension in space:
         if dimension.listed() is None:
-            raise SearchError(
+            raise UserError(
                 f"--search={dimension.name}={dimension.low}..{dimension.high} with"
                 " --tuner=grid: a grid needs values; add :step=S (a factor with :log),"
                 " or give choices (A|B|C)"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tuning.errors import SearchError, unknown
+from base.errors import UserError, unknown
 
 _RANGE = re.compile(r"(?P<low>[^|:]+?)\.\.(?P<high>[^|:]+)(?P<options>(:[^:]+)*)")
 _TRUTHS = {"true": True, "false": False}
@@ -140,10 +140,10 @@ def parse(
       refused: flags that may not be, each with the reason.
 
     Raises:
-      SearchError: what is said makes no sense.
+      UserError: what is said makes no sense.
     """
     if not texts:
-        raise SearchError(
+        raise UserError(
             "--search is missing: expected one for each flag to search, such as"
             " --search='learning_rate=1e-4..1e-1:log'"
         )
@@ -151,7 +151,7 @@ def parse(
     by_name: dict[str, tuple[Dimension, str]] = {}
     for (dimension, condition), text in zip(parsed, texts, strict=True):
         if dimension.name in by_name:
-            raise SearchError(
+            raise UserError(
                 f"--search={text}: {dimension.name} is searched already; expected one"
                 " --search for each flag"
             )
@@ -171,11 +171,11 @@ def _dimension(
     name, equals, values = (part.strip() for part in body.partition("="))
     name = name.removeprefix("--")
     if name in refused:
-        raise SearchError(f"--search={text}: {name} {refused[name]}")
+        raise UserError(f"--search={text}: {name} {refused[name]}")
     if name not in kinds:
         raise unknown(f"--search={text}: flag", name, kinds)
     if not equals or not values:
-        raise SearchError(
+        raise UserError(
             f"--search={text}: expected values after {name}=, such as"
             f" {name}=A|B or {name}=LOW..HIGH"
         )
@@ -189,9 +189,9 @@ def _dimension(
 def _choices(text: str, name: str, kind: Kind, texts: Sequence[str]) -> Dimension:
     values = tuple(_value(text, name, kind, part.strip()) for part in texts)
     if len(set(values)) < len(values):
-        raise SearchError(f"--search={text}: a value is given twice; expected once")
+        raise UserError(f"--search={text}: a value is given twice; expected once")
     if len(values) < 2:
-        raise SearchError(
+        raise UserError(
             f"--search={text}: one value is nothing to search; give it as a flag:"
             f" --{name}={texts[0].strip()}"
         )
@@ -207,29 +207,29 @@ def _range(text: str, name: str, kind: Kind, match: re.Match[str]) -> Dimension:
         if option.startswith("step="):
             step = _number(text, name, kind, option.removeprefix("step="))
         elif option != "log":
-            raise SearchError(
+            raise UserError(
                 f"--search={text}: {option!r} after the range; expected :log or :step=S"
             )
     if low >= high:
-        raise SearchError(
+        raise UserError(
             f"--search={text}: the range from {low} to {high} is empty; expected"
             f" LOW..HIGH with LOW below HIGH"
         )
     if log and low <= 0:
-        raise SearchError(
+        raise UserError(
             f"--search={text}: there is no logarithm of {low}; expected a range above"
             " 0, or one without :log"
         )
     if step is not None and not (step > 1 if log else 0 < step <= high - low):
         most = "a factor above 1" if log else f"above 0 and at most {high - low}"
-        raise SearchError(f"--search={text}: step={step}; expected {most}")
+        raise UserError(f"--search={text}: step={step}; expected {most}")
     return Dimension(name, kind, low=low, high=high, log=log, step=step)
 
 
 def _number(text: str, name: str, kind: Kind, part: str) -> float:
     value: float = _value(text, name, dataclasses.replace(kind, optional=False), part)
     if not math.isfinite(value):
-        raise SearchError(f"--search={text}: {part} is no end of a range")
+        raise UserError(f"--search={text}: {part} is no end of a range")
     return value
 
 
@@ -242,7 +242,7 @@ def _value(text: str, name: str, kind: Kind, part: str) -> Any:
     try:
         return _TRUTHS[part.casefold()] if kind.type is bool else kind.type(part)
     except (KeyError, ValueError):
-        raise SearchError(
+        raise UserError(
             f"--search={text}: {name} takes {_EXPECTED[kind.type]}, got {part!r}"
         ) from None
 
@@ -256,13 +256,13 @@ def _with_condition(
     name, _, values = (part.strip() for part in text.partition("="))
     if name not in by_name or name == dimension.name:
         others = [other for other in by_name if other != dimension.name]
-        raise SearchError(
+        raise UserError(
             f"--search={dimension.name}=… if {text}: a condition names another flag"
             f" that is searched, by its values; there is {', '.join(others) or 'none'}"
         )
     parent = by_name[name][0]
     if parent.is_range:
-        raise SearchError(
+        raise UserError(
             f"--search={dimension.name}=… if {text}: {name} is a range; expected a flag"
             " with choices (A|B)"
         )
@@ -272,7 +272,7 @@ def _with_condition(
     )
     for value in wanted:
         if value not in parent.values:
-            raise SearchError(
+            raise UserError(
                 f"--search={dimension.name}=… if {text}: {name} is never {value};"
                 f" expected one of {', '.join(map(str, parent.values))}"
             )
@@ -290,7 +290,7 @@ def _parents_first(by_name: Mapping[str, Dimension]) -> Iterable[Dimension]:
         ]
         if not ready:
             circle = ", ".join(name for name in by_name if name not in names)
-            raise SearchError(f"--search: {circle} are conditions of one another")
+            raise UserError(f"--search: {circle} are conditions of one another")
         placed += ready
         names = {d.name for d in placed}
     return placed

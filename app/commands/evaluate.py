@@ -1,12 +1,12 @@
 """`atelier evaluate`: evaluates a run on a split of its data, or on other data."""
 
-from app.config import EvaluateConfig
+from app.configs.commands import EvaluateConfig
 
 CONFIG = EvaluateConfig
 
 
 def run(config: EvaluateConfig) -> int:
     """Evaluates; returns the exit status."""
-    from app.training import assessment
+    from app.runs import evaluate
 
-    return assessment.evaluate(config)
+    return evaluate.evaluate(config)

@@ -1,6 +1,6 @@
 """`atelier export`: publishes a run as a SavedModel, for LiteRT, or both."""
 
-from app.config import ExportConfig
+from app.configs.commands import ExportConfig
 
 CONFIG = ExportConfig
 

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from app.config import LaunchConfig
-from app.errors import UserError
+from app.configs.commands import LaunchConfig
+from base.errors import UserError
 
 CONFIG = LaunchConfig
 TAKES_COMMAND = True

@@ -1,25 +1,23 @@
 """`atelier pack`: turns any source of images or vectors into a packed dataset."""
 
-from app.config import PackingConfig
+from app.configs.commands import PackingConfig
 
 CONFIG = PackingConfig
 
 
 def run(config: PackingConfig) -> int:
     """Packs, or verifies what was packed; returns the exit status."""
-    from app.errors import EXIT_DONE, Interrupted
-    from app.training.assembly import user_mistakes
     from app.training.signals import PauseRequest
+    from base.errors import EXIT_DONE, Interrupted
     from pipelines import packing
 
     if config.pack.verify:
-        with user_mistakes():
-            examples = packing.verify(config.pack)
+        examples = packing.verify(config.pack)
         print(f"{config.pack.pack_dir}: {examples:,} examples, all as in the source")
         return EXIT_DONE
     pause = PauseRequest()
     try:
-        with pause.installed(), user_mistakes():
+        with pause.installed():
             path = packing.pack(config.pack, pause.is_asked, print)
     except packing.PackPaused:
         raise Interrupted(

@@ -1,12 +1,12 @@
 """`atelier predict`: predicts images or rows with a run or an export, to CSV."""
 
-from app.config import PredictConfig
+from app.configs.commands import PredictConfig
 
 CONFIG = PredictConfig
 
 
 def run(config: PredictConfig) -> int:
     """Predicts; returns the exit status."""
-    from app.training import prediction
+    from app.serving import predict
 
-    return prediction.predict(config)
+    return predict.predict(config)

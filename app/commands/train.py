@@ -1,7 +1,8 @@
 """`atelier train`: trains into the run folder, or goes on with what is in it."""
 
-from app import durable, flags
-from app.config import TrainConfig
+from app.configs import flags
+from app.configs.commands import TrainConfig
+from base import files
 from models import registry
 
 CONFIG = TrainConfig
@@ -18,7 +19,7 @@ def more_help() -> str:
 
 def run(config: TrainConfig) -> int:
     """Trains; returns the exit status."""
-    from app.training import running
+    from app.runs import train
 
-    with durable.disk_failures_named(str(config.run.run_dir)):
-        return running.train(config)
+    with files.disk_failures_named(str(config.run.run_dir)):
+        return train.train(config)

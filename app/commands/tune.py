@@ -1,6 +1,6 @@
 """`atelier tune`: searches hyperparameters; each trial is a run folder."""
 
-from app.config import TuneConfig
+from app.configs.commands import TuneConfig
 
 CONFIG = TuneConfig
 

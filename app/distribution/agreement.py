@@ -6,7 +6,7 @@ the length of a segment and a pause are settled by all before they act on them.
 
 import tensorflow as tf
 
-from app import ending
+from app.distribution import process_exit
 from app.distribution.cluster import Cluster
 from app.distribution.peers import PEER_ERRORS
 
@@ -47,7 +47,7 @@ class Agreement:
         try:
             self.all_of(0)
         except PEER_ERRORS:
-            ending.take_nothing_down()
+            process_exit.take_nothing_down()
 
     def _sum_over_workers(self, values: tf.Tensor) -> tf.Tensor:
         @tf.autograph.experimental.do_not_convert

@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping, MutableMapping, Sequence
 
-from app.errors import UserError
+from base.errors import UserError
 
 # SLURM's jobs on one machine must not meet: ports are spread by the job's number.
 _FIRST_PORT = 20_000

@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from app.distribution import lost
 from app.distribution.cluster import Cluster
-from app.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_MISTAKE
-from pipelines.cores import available_cores
+from base.cores import available_cores
+from base.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_MISTAKE
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _LOOK = 0.05

@@ -19,7 +19,7 @@ from tensorflow.python.eager import context
 
 from app.distribution import connecting, lost, rendezvous
 from app.distribution.cluster import Cluster
-from app.errors import EXIT_INTERRUPTED
+from base.errors import EXIT_INTERRUPTED
 
 # Seconds in which a server that runs answers.
 _PROBE = 3.0

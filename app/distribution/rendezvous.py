@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from app.distribution.cluster import Cluster
-from app.errors import Interrupted
+from base.errors import Interrupted
 
 _LONGEST = 1 << 16  # bytes of a message
 _RETRY = 0.1

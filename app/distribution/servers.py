@@ -17,12 +17,11 @@ from typing import Any, NoReturn
 
 import tensorflow as tf
 
-from app import ending
-from app.distribution import connecting, peers
+from app.distribution import connecting, peers, process_exit
 from app.distribution.cluster import Cluster
-from app.distribution.hands import Standstill
-from app.errors import EXIT_DONE, EXIT_INTERRUPTED, Interrupted
-from pipelines.cores import available_cores
+from app.distribution.outstanding_steps import Standstill
+from base.cores import available_cores
+from base.errors import EXIT_DONE, EXIT_INTERRUPTED, Interrupted
 
 _LOOK = 1.0
 # Variables are cut into parts of this many bytes or more, one for each server at most.
@@ -48,7 +47,7 @@ def connect(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     partitioner = tf.distribute.experimental.partitioners.MinSizePartitioner(
         min_shard_bytes=_LEAST_PART, max_shards=count
     )
-    ending.take_nothing_down()
+    process_exit.take_nothing_down()
     with connecting.bounded(dict(_served(cluster)), timeout):
         strategy = tf.distribute.ParameterServerStrategy(
             resolver, variable_partitioner=partitioner if count > 1 else None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from app.configs.distribution import DistributionConfig
 from app.distribution import peers, servers
 from app.distribution.cluster import ALONE, Cluster
-from app.distribution.config import DistributionConfig
-from app.errors import UserError
+from base.errors import UserError
 
 
 def make_strategy(

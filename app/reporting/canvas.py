@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from app import durable
+from base import files
 
 # Okabe and Ito, "Color universal design" (2008): told apart with any colour vision.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -42,5 +42,5 @@ def save(figure: Figure, path: pathlib.Path) -> pathlib.Path:
     """Writes the figure as PNG, whole or not at all; equal figures as equal bytes."""
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
-    durable.write_bytes(path, content.getvalue())
+    files.write_bytes(path, content.getvalue())
     return path

@@ -9,10 +9,10 @@ import matplotlib.colors
 import numpy as np
 import sklearn.metrics
 
-from app import durable
 from app.reporting import canvas, reliability
 from app.reporting.intervals import wilson_95
 from app.reporting.predictions import SplitPredictions, most_confident_mistakes
+from base import files
 
 # Beyond these, numbers in cells and rows of a figure can no longer be read.
 _MOST_CELLS_WITH_NUMBERS = 20
@@ -212,7 +212,7 @@ def _write_table(
         [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row]
         for row in rows
     )
-    durable.write_text(path, text.getvalue())
+    files.write_text(path, text.getvalue())
     return path
 
 

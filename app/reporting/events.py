@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
-from app import durable
+from base import files
 
 PATTERN = "events.out.tfevents.*"
 
@@ -60,10 +60,10 @@ def _rewrite(path: pathlib.Path, step: int) -> set[tuple[str, int]]:
                 writer.write(event.SerializeToString())
                 kept.update((tag, event.step) for tag in tags)
     if kept:
-        durable.sync_file(temporary)
+        files.sync_file(temporary)
         os.replace(temporary, path)
     else:
         temporary.unlink()
         path.unlink()
-    durable.sync_folder(path.parent)
+    files.sync_folder(path.parent)
     return kept

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from app.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
 from app.reporting.metrics import FILE_NAME, MetricsLog
 from app.reporting.predictions import evaluated_splits, read_predictions
+from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
 
 FOLDER = "figures"
 

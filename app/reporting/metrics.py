@@ -10,8 +10,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from app import durable
-from app.errors import UserError
+from base import files
+from base.errors import UserError
 
 FILE_NAME = "metrics.jsonl"
 
@@ -39,7 +39,7 @@ class MetricsLog:
             file.write(text.encode())
             os.fsync(file.fileno())
         if is_new:
-            durable.sync_folder(self._path.parent)
+            files.sync_folder(self._path.parent)
 
     def read(self) -> list[dict[str, Any]]:
         """All whole lines; none where there is no file.
@@ -67,7 +67,7 @@ class MetricsLog:
         self._drop_torn_end()
         if len(kept) < len(lines):
             text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in kept)
-            durable.write_text(self._path, text)
+            files.write_text(self._path, text)
         return len(lines) - len(kept)
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import zipfile
 
 import numpy as np
 
-from app import durable
-from app.errors import UserError
+from base import files
+from base.errors import UserError
 
 FOLDER = "evaluations"
 FILE_NAME = "predictions.npz"
@@ -105,7 +105,7 @@ def write_predictions(
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     path = predictions_file(run_dir, split)
-    durable.write_bytes(path, content.getvalue())
+    files.write_bytes(path, content.getvalue())
     return path
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.errors import UserError
+from base.errors import UserError
 
 # The metric that a reader looks for first, with its name and its interval's.
 _HEADLINES = (("accuracy", "accuracy_95"), ("mae", None), ("loss", None))

@@ -12,11 +12,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from app.config import TuneConfig
-from app.errors import Interrupted, UserError
+from app.configs.commands import TuneConfig
 from app.searching import checks, outcomes
 from app.searching.folder import Presence, SearchFolder
 from app.searching.processes import Process, Starter, wait_for_any
+from base.errors import Interrupted, UserError
 from tuning.objective import Objective
 from tuning.runs import Outcome, Run
 from tuning.search import Job, Search, Wait

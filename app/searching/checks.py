@@ -7,13 +7,11 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app import flags
-from app.config import TrainConfig, TuneConfig
-from app.errors import UserError
+from app.configs import flags
+from app.configs.commands import TrainConfig, TuneConfig
+from base.errors import UserError
 from models import registry
-from models.errors import ModelError
 from tuning import space as spaces
-from tuning.errors import SearchError
 from tuning.space import Kind, Space
 
 _ARGUMENT = "model_args."
@@ -37,10 +35,7 @@ def read_space(config: TuneConfig) -> Space:
       UserError: a flag that does not exist, a value it does not take, or one that no
         combination makes valid.
     """
-    try:
-        space = spaces.parse(config.search.search, _kinds(config), _REFUSED)
-    except SearchError as error:
-        raise UserError(str(error)) from error
+    space = spaces.parse(config.search.search, _kinds(config), _REFUSED)
     _check_epochs(config, space)
     _check_corners(config, space)
     return space
@@ -81,10 +76,7 @@ def trial_config(
             values[name] = value
     values["model_args"] = ",".join(f"{n}={v}" for n, v in arguments.items())
     made = flags.from_values(TrainConfig, values | own)
-    try:
-        registry.parse_args(made.model.model, made.model.model_args)
-    except ModelError as error:
-        raise UserError(str(error)) from error
+    registry.parse_args(made.model.model, made.model.model_args)
     return made
 
 
@@ -130,10 +122,7 @@ def _models(config: TuneConfig) -> Iterator[str]:
 
 
 def _argument_kinds(model: str) -> Iterator[tuple[str, Kind]]:
-    try:
-        config_class = registry.config_class(model)
-    except ModelError as error:
-        raise UserError(str(error)) from error
+    config_class = registry.config_class(model)
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         hint, optional = hints[field.name], False

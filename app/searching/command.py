@@ -4,17 +4,16 @@ import contextlib
 import pathlib
 import sys
 
-from app import durable
-from app.config import TuneConfig
-from app.errors import EXIT_DONE, EXIT_USER_MISTAKE, TrainingFailed, UserError
+from app.configs.commands import TuneConfig
 from app.searching import checks, reports
 from app.searching.agent import Agent
 from app.searching.folder import Presence, SearchFolder, StateFile
 from app.searching.processes import Starter
-from pipelines.cores import available_cores
+from base import files
+from base.cores import available_cores
+from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, TrainingFailed, UserError
 from tuning import objective as objectives
 from tuning import oracles
-from tuning.errors import SearchError
 from tuning.objective import Objective
 from tuning.search import Search
 from tuning.space import Space
@@ -95,10 +94,10 @@ def _open(
                 "threads": own,
             }
             folder.write_config(config)
-            durable.write_json(folder.state, state)
+            files.write_json(folder.state, state)
         elif state["ended"]:
             # Given again, perhaps with more trials: what ended it may be over.
-            durable.write_json(folder.state, state | {"ended": None, "failures": 0})
+            files.write_json(folder.state, state | {"ended": None, "failures": 0})
     return search, objective, state["threads"]
 
 
@@ -124,16 +123,13 @@ def _oracle(
     Raises:
       UserError: it cannot search this space.
     """
-    try:
-        return oracles.build(
-            config.search,
-            space,
-            objective,
-            epochs=config.training.epochs,
-            seed=config.training.seed,
-        )
-    except SearchError as error:
-        raise UserError(str(error)) from error
+    return oracles.build(
+        config.search,
+        space,
+        objective,
+        epochs=config.training.epochs,
+        seed=config.training.seed,
+    )
 
 
 def _rehearse(
@@ -159,8 +155,6 @@ def _rehearse(
             f" {log}"
         )
     try:
-        return objectives.parse(config.search.objective, durable.read_json(answer))
-    except SearchError as error:
-        raise UserError(str(error)) from error
+        return objectives.parse(config.search.objective, files.read_json(answer))
     finally:
         answer.unlink(missing_ok=True)

@@ -11,10 +11,11 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from app import durable, flags
-from app.config import TuneConfig
-from app.errors import UserError
-from app.experiment import RunFolder
+from app.configs import flags
+from app.configs.commands import TuneConfig
+from app.runs.folder import RunFolder
+from base import files
+from base.errors import UserError
 
 _HEADER = "# Repeats this search: atelier tune --flagfile=THIS_FILE --run_dir=ANOTHER\n"
 # Of one start rather than of the search.
@@ -89,7 +90,7 @@ class SearchFolder:
     def write_config(self, config: TuneConfig) -> None:
         """Keeps the flags of the search."""
         kept = flags.to_text(config, leave_out=_OF_ONE_START)
-        durable.write_text(self.flags, _HEADER + kept)
+        files.write_text(self.flags, _HEADER + kept)
 
     def read_config(self) -> TuneConfig:
         """The flags that the search was begun with."""
@@ -144,11 +145,11 @@ class StateFile:
             before = copy.deepcopy(state)
             yield state
             if state != before:
-                durable.write_json(self._folder.state, state)
+                files.write_json(self._folder.state, state)
 
     def read(self) -> dict[str, Any]:
         """The state as it was saved last."""
-        state: dict[str, Any] = durable.read_json(self._folder.state)
+        state: dict[str, Any] = files.read_json(self._folder.state)
         return state
 
 

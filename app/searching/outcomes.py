@@ -4,9 +4,9 @@ import pathlib
 import re
 import signal
 
-from app.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER_MISTAKE
-from app.experiment import RunFolder
 from app.reporting.metrics import MetricsLog
+from app.runs.folder import RunFolder
+from base.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER_MISTAKE
 from tuning.objective import Objective
 from tuning.runs import Outcome
 

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app import quiet
+from app import tf_startup
+from app.configs.searching import AgentConfig
 from app.searching import trial
-from app.searching.config import AgentConfig
-from pipelines.cores import available_cores
+from base.cores import available_cores
 
 Process = multiprocessing.process.BaseProcess
 
@@ -25,7 +25,7 @@ def get_ready(config: AgentConfig) -> None:
     Returns at once: called before this process imports it too, both import it at once.
     """
     if _is_warm(config):
-        quiet.set_environment()
+        tf_startup.set_environment()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(trial.PRELOADED))
         # What libraries say when they are imported, this process hears as well.

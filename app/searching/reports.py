@@ -16,11 +16,12 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from app import durable, flags
-from app.config import TuneConfig
+from app.configs import flags
+from app.configs.commands import TuneConfig
 from app.reporting import figures as figures_of_runs
 from app.searching import checks
 from app.searching.folder import SearchFolder
+from base import files
 from tuning import confirmation
 from tuning.confirmation import Ranked
 from tuning.objective import Objective
@@ -169,7 +170,7 @@ def _write_table(
             + [run.flags.get(name, "") for name in names]
             + [run.score, run.best_epoch, run.epochs, run.seconds, state, run.reason]
         )
-    durable.write_text(folder.table, text.getvalue())
+    files.write_text(folder.table, text.getvalue())
 
 
 def _write_best(
@@ -190,7 +191,7 @@ def _write_best(
         "# atelier train --flagfile=THIS_FILE\n"
     )
     text = head + f"--run_dir={run_dir}\n" + flags.to_text(made, leave_out=_LEFT_OUT)
-    durable.write_text(folder.best_flags, text)
+    files.write_text(folder.best_flags, text)
 
 
 def _write_hparams(

@@ -51,22 +51,24 @@ def rehearse(arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path) 
 
 
 def _rehearse(arguments: Sequence[str], answer: pathlib.Path) -> int:
-    from app import durable, flags, quiet
-    from app.config import TrainConfig
-    from app.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
+    from app import tf_startup
+    from app.configs import flags
+    from app.configs.commands import TrainConfig
+    from base import files
+    from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
 
-    quiet.import_tensorflow()
-    from app.training import running
+    tf_startup.import_tensorflow()
+    from app.runs import train
 
     try:
-        parts = running.build_parts(flags.parse(TrainConfig, arguments))
+        parts = train.build_parts(flags.parse(TrainConfig, arguments))
     except UserError as error:
         print(f"atelier: {error}", file=sys.stderr)
         return EXIT_USER_MISTAKE
     metrics = parts.network.metrics
     names = metrics.results(dict.fromkeys(metrics.names, 1.0))
     tags = [f"{split}/{name}" for split in ("train", "validation") for name in names]
-    durable.write_json(answer, [*tags, "examples_per_second", "seconds", "input_wait"])
+    files.write_json(answer, [*tags, "examples_per_second", "seconds", "input_wait"])
     return EXIT_DONE
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from app.config import ExportConfig
-from app.errors import EXIT_DONE, ExportRefused, UserError
+from app.configs.commands import ExportConfig
+from app.configs.serving import ExportOptions
 from app.serving import (
     calibration,
     golden,
@@ -22,10 +22,10 @@ from app.serving import (
     signatures,
     warmup,
 )
-from app.serving.config import ExportOptions
+from app.serving.exported_run import Subject, identity, open_subject
 from app.serving.signatures import Contract
-from app.serving.subject import Subject, identity, open_subject
 from app.training import evaluation
+from base.errors import EXIT_DONE, ExportRefused, UserError
 
 KERAS = "model.keras"
 LABELS = "labels.txt"

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from app.serving import awkward, awkward_rows, columns
+from app.serving import columns, edge_case_rows, edge_cases
 from app.serving.signatures import DEFAULT, Contract, answers_of
 from pipelines import preprocessing
 from pipelines.dataset import Dataset
@@ -60,7 +60,7 @@ def make(dataset: Dataset, model: keras.Model, contract: Contract) -> Golden:
         raw = contract.named(np.stack(list(vectors.values())))
     else:
         found = dataset.examples("validation", _first(dataset)).inputs
-        rows, raw = awkward_rows.rows(contract.columns, contract.named(found))
+        rows, raw = edge_case_rows.rows(contract.columns, contract.named(found))
         names = tuple(f"{row}.tfexample" for row in rows)
         contents = tuple(columns.examples_of(contract.columns, raw))
         inputs[DEFAULT] = columns.inputs_of(contract.columns, raw)
@@ -125,7 +125,7 @@ def _ordinary_images(dataset: Dataset) -> dict[str, bytes]:
 
 def _awkward_images(dataset: Dataset, contract: Contract) -> dict[str, bytes]:
     pixels = dataset.examples("validation", [0]).inputs[0]
-    return awkward.pictures(pixels, contract.max_pixels)
+    return edge_cases.pictures(pixels, contract.max_pixels)
 
 
 def _decoded(contents: tuple[bytes, ...], contract: Contract) -> np.ndarray:

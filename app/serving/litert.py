@@ -17,10 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from app.config import TrainConfig
-from app.errors import UserError
+from app.configs.commands import TrainConfig
+from app.runs.network import build_network
 from app.serving.signatures import Contract, Server
-from app.training import assembly
+from base.errors import UserError
 from pipelines.dataset import Dataset
 
 FILE_NAME = "model.tflite"
@@ -52,7 +52,7 @@ def in_float32(
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        twin = assembly.build_network(config, description).model
+        twin = build_network(config, description).model
     finally:
         keras.config.set_dtype_policy(policy)
     twin.set_weights(model.get_weights())

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from app.config import PredictConfig
-from app.errors import UserError
-from app.experiment import RunFolder
+from app.configs.commands import PredictConfig
+from app.runs.data import read_description
+from app.runs.folder import RunFolder
+from app.runs.trained import load_network
 from app.serving import manifest, publishing
 from app.serving.signatures import Contract, Server
-from app.training import assembly
+from base.errors import UserError
 from pipelines.features import Features
 
 
@@ -62,8 +63,8 @@ class Trained:
         """
         folder = RunFolder(run_dir)
         data = folder.read_config().data
-        network, _ = assembly.load_network(folder, checkpoint)
-        features = Features.from_json(assembly.read_description(folder)["features"])
+        network, _ = load_network(folder, checkpoint)
+        features = Features.from_json(read_description(folder)["features"])
         self.contract = Contract(features, data.max_pixels)
         self._server = Server(network.model, self.contract)
         self._call = self._server.raw_function()

@@ -5,9 +5,9 @@ import json
 import pathlib
 from typing import Any
 
-from app.errors import UserError
 from app.serving.columns import ServedColumn
 from app.serving.signatures import Contract
+from base.errors import UserError
 from pipelines.features import Features
 
 FILE_NAME = "export.json"

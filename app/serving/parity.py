@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import ExportRefused
 from app.serving.golden import Golden
+from base.errors import ExportRefused
 
 # The largest difference of a probability, or of a value as a share of the larger of it
 # and its target's standard deviation.

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from app import durable
+from base import files
 
 _PREFIX = ".export-"
 _LOCK = "lock"
@@ -63,8 +63,8 @@ def publish(version: pathlib.Path, exports: pathlib.Path) -> pathlib.Path:
                 raise
             number += 1
             continue
-        durable.sync_folder(exports)
-        durable.sync_folder(exports.parent)
+        files.sync_folder(exports)
+        files.sync_folder(exports.parent)
         return final
 
 
@@ -72,8 +72,8 @@ def _sync_tree(folder: pathlib.Path) -> None:
     """Flushes every file in a folder, and every folder, to the disk."""
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
-            durable.sync_file(pathlib.Path(place) / name)
-        durable.sync_folder(pathlib.Path(place))
+            files.sync_file(pathlib.Path(place) / name)
+        files.sync_folder(pathlib.Path(place))
 
 
 def _clean(run_dir: pathlib.Path) -> None:

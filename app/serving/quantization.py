@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import ExportRefused
+from app.configs.serving import ExportOptions
 from app.serving import litert
-from app.serving.config import ExportOptions
+from app.serving.exported_run import Subject
 from app.serving.signatures import Contract
-from app.serving.subject import Subject
 from app.training.evaluation import Predictions
+from base.errors import ExportRefused
 
 
 def measure(

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from app.errors import ExportRefused, UserError
 from app.serving import golden_runner
 from app.serving.golden import Golden, training_answers
 from app.serving.signatures import Contract
+from base.errors import ExportRefused, UserError
 
 SAVED_MODEL, LITERT = "saved_model", "litert"
 _SECONDS = 1800

@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from app.errors import UserError
 from app.serving import columns, limits
 from app.serving.columns import ServedColumn
+from base.errors import UserError
 from pipelines import preprocessing
 from pipelines.features import Features
 

@@ -1,4 +1,4 @@
-"""One training loop for every strategy.
+"""The engine: one training loop for every strategy. It knows no flags and no folder.
 
-Read in this order: config, randomness, state, step, loop, evaluation, checkpoints.
+Read in this order: randomness, state, step, loop, actions, evaluation, checkpoints.
 """

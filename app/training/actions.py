@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from app.errors import Interrupted, TrainingFailed
-from app.reporting import memory
+from app.training import memory
 from app.training.boundaries import Boundaries
 from app.training.checkpoints import Snapshot, Writer
 from app.training.evaluation import EvaluationAbandoned, Evaluator
-from app.training.following import SilentWriter
 from app.training.loop import Speed
 from app.training.signals import PauseRequest
+from app.training.silent import SilentWriter
 from app.training.state import Progress, TrainState
+from base.errors import Interrupted, TrainingFailed
 from models.metrics import Metrics
 
 Line = dict[str, float]

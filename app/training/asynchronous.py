@@ -20,11 +20,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from app.config import TrainConfig
-from app.distribution.hands import Hands
-from app.errors import UserError
-from app.training import randomness, transfer
+from app.configs.commands import TrainConfig
+from app.distribution.outstanding_steps import Hands
+from app.training import packed_transfer, randomness
 from app.training.step import StepResult, Trainer
+from base.errors import UserError
 from models.metrics import Metrics
 from pipelines.dataset import Dataset
 from pipelines.feed import Feed
@@ -319,7 +319,7 @@ class AsynchronousTrainer(Trainer):
             for variable in self._model.non_trainable_variables
             if tf.as_dtype(variable.dtype).is_floating
         ]
-        values = transfer.read([*trained, *moving])
+        values = packed_transfer.read([*trained, *moving])
         tape.watch(values[: len(trained)])
         read = list(zip([*trained, *moving], values, strict=True))
         with keras.StatelessScope(read, collect_losses=True) as scope:
@@ -328,7 +328,7 @@ class AsynchronousTrainer(Trainer):
         now = [(v, scope.get_current_value(v), old) for v, old in before]
         moved = [(v, new - old) for v, new, old in now if new is not old]
         changed = [variable for variable, _ in moved]
-        changes = transfer.send([change for _, change in moved], changed)
+        changes = packed_transfer.send([change for _, change in moved], changed)
         for variable, change in zip(changed, changes, strict=True):
             variable.value.assign_add(change)
 
@@ -340,7 +340,7 @@ class AsynchronousTrainer(Trainer):
         self, gradients: list[tf.Tensor], variables: list[Any], step: tf.Tensor
     ) -> None:
         """Applies gradients as those of `step`, whatever steps others have done."""
-        sent = transfer.send(gradients, variables)
+        sent = packed_transfer.send(gradients, variables)
         with self._at(step):
             self._optimizer.apply(sent, variables)
         for variable in variables:

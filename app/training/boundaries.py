@@ -3,7 +3,7 @@
 import math
 import time
 
-from app.training.config import Interval
+from app.configs.training import Interval
 
 
 def step_of_epoch(epoch: float, steps_per_epoch: float) -> int:

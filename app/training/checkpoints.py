@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from app import durable
-from app.errors import Interrupted
 from app.training.state import Progress
+from base import files
+from base.errors import Interrupted
 
 _NAME = re.compile(r"step-(\d{10})")
 _ARRAYS = "state.npz"
@@ -73,7 +73,7 @@ def save(folder: pathlib.Path, snapshot: Snapshot) -> pathlib.Path:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    durable.sync_folder(folder)
+    files.sync_folder(folder)
     return final
 
 
@@ -85,8 +85,8 @@ def _write_files(partial: pathlib.Path, snapshot: Snapshot) -> None:
     manifest = {name: _entry(partial / name) for name in (_ARRAYS, _PROGRESS)}
     (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     for name in (_ARRAYS, _PROGRESS, _MANIFEST):
-        durable.sync_file(partial / name)
-    durable.sync_folder(partial)
+        files.sync_file(partial / name)
+    files.sync_folder(partial)
 
 
 def _entry(path: pathlib.Path) -> dict[str, Any]:

@@ -13,12 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from app.distribution import sharing
+from app.distribution import per_replica_input
 from app.distribution.cluster import ALONE, Cluster
 from models.losses import PerExampleLoss
 from models.metrics import Metrics
 from pipelines.batch import Batch
-from pipelines.evaluating import HeldBatches
+from pipelines.resident_evaluation import HeldBatches
 
 # Batches between two looks at whether a pause was asked for.
 _CHUNK = 16
@@ -81,7 +81,7 @@ class Evaluator:
         self._batches: Any = None
         if not isinstance(batches, HeldBatches):
             share = functools.partial(_share, strategy, batches, batch_size)
-            self._batches = sharing.distributed(strategy, cluster, share)
+            self._batches = per_replica_input.distributed(strategy, cluster, share)
         self._chunk = tf.function(self._chunk_loop, reduce_retracing=True)
 
     def evaluate(self, paused: Callable[[], bool] = lambda: False) -> dict[str, float]:
@@ -123,7 +123,7 @@ class Evaluator:
     @tf.autograph.experimental.do_not_convert
     def _replica_step(self, batch: Batch | tf.Tensor) -> tf.Tensor:
         if self._held is not None:
-            first = sharing.replica_id() * self._slice
+            first = per_replica_input.replica_id() * self._slice
             batch = self._held.batch(batch, first, self._slice)
         predictions = self._model(batch.inputs, training=False)
         losses = self._loss(batch.labels, predictions)

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from app.errors import Interrupted
 from app.training.signals import PauseRequest
 from app.training.state import TrainState
 from app.training.step import StepResult, Trainer
+from base.errors import Interrupted
 
 
 class Action(Protocol):

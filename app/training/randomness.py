@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from app.errors import UserError
+from base.errors import UserError
 
 # Draws that keep a state inside TensorFlow, which no checkpoint can hold.
 STATEFUL_DRAWS = frozenset(

@@ -15,8 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from app.errors import UserError
 from app.training import randomness
+from base.errors import UserError
 from models import wiring
 
 # From a segment's inputs to its outputs, both flat lists of tensors.

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from app.errors import UserError
+from base.errors import UserError
 
 
 @dataclasses.dataclass

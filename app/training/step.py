@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from app.distribution import sharing
+from app.distribution import per_replica_input
 from app.distribution.cluster import ALONE, Cluster
 from app.training import randomness
 from models.losses import PerExampleLoss
@@ -213,7 +213,7 @@ class Trainer:
     # spend seconds on translating Keras.
     @tf.autograph.experimental.do_not_convert
     def _replica_step(self, step: tf.Tensor, batch: Batch | None) -> tuple[Any, ...]:
-        first = sharing.replica_id() * self._accumulate
+        first = per_replica_input.replica_id() * self._accumulate
         gradients, loss, sums = self._slice_gradients(step, batch, first, 0)
         variables = self._model.trainable_variables
         pairs = zip(gradients, variables, strict=True)
@@ -388,7 +388,7 @@ class Trainer:
                 batch_size=self._batch_size // self._replicas,
             )
 
-        return sharing.distributed(self._strategy, self._cluster, share)
+        return per_replica_input.distributed(self._strategy, self._cluster, share)
 
 
 def _leave_reduction_to_the_step(optimizer: keras.optimizers.Optimizer) -> None:

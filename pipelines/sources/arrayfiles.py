@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.errors import DataError
+from base.errors import UserError
 from pipelines.features import Features
 from pipelines.memory import available_memory
 
@@ -44,7 +44,7 @@ def pair_names(name: str, names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """The names of examples and targets of each split that the file has.
 
     Raises:
-        DataError: there is no x_train, an array has no partner, or a split two names.
+        UserError: there is no x_train, an array has no partner, or a split two names.
     """
     known = sorted(names)
     pairs: dict[str, tuple[str, str]] = {}
@@ -53,18 +53,18 @@ def pair_names(name: str, names: Iterable[str]) -> dict[str, tuple[str, str]]:
         present = [array for array in (x, y) if array in known]
         if len(present) == 1:
             (missing,) = {x, y} - {*present}
-            raise DataError(
+            raise UserError(
                 f"{name} has {present[0]} without {missing}; add {missing}."
             )
         if present and split in pairs:
-            raise DataError(
+            raise UserError(
                 f"{name} has {pairs[split][0]} and {x}, two for one split; keep one."
             )
         if present:
             pairs[split] = (x, y)
     if "train" not in pairs:
         held = ", ".join(known[:10]) or "nothing"
-        raise DataError(f"{name} holds {held}; {_EXPECTED}")
+        raise UserError(f"{name} holds {held}; {_EXPECTED}")
     return pairs
 
 
@@ -72,7 +72,7 @@ def kind_of(name: str, array: str, shape: Sequence[int], dtype: np.dtype) -> Kin
     """What `array` holds, told by its shape and type.
 
     Raises:
-        DataError: it is neither uint8 images nor numbers in rows.
+        UserError: it is neither uint8 images nor numbers in rows.
     """
     size = tuple(shape[1:])
     if dtype == np.uint8 and len(size) == 2:
@@ -81,7 +81,7 @@ def kind_of(name: str, array: str, shape: Sequence[int], dtype: np.dtype) -> Kin
         return Kind("image", size)
     if dtype.kind in "iufb" and len(size) == 1:
         return Kind("vector", size)
-    raise DataError(
+    raise UserError(
         f"{array} in {name} is {dtype} {list(shape)}; expected images as uint8 "
         "[n,H,W] or [n,H,W,1 or 3] from 0 to 255, or numbers [n,features]."
     )
@@ -91,12 +91,12 @@ def check_together(name: str, kinds: Mapping[str, tuple[str, Kind]]) -> Kind:
     """The one kind of all splits, by split and the array's name.
 
     Raises:
-        DataError: they differ.
+        UserError: they differ.
     """
     (first_name, first), *others = kinds.values()
     for other_name, other in others:
         if other != first:
-            raise DataError(
+            raise UserError(
                 f"{name}: {other_name} holds {other.kind}s of shape {other.shape}, but "
                 f"{first_name} {first.kind}s of {first.shape}; expected the same."
             )
@@ -114,17 +114,17 @@ def labels_of(
         classes: names of the classes 0, 1, …, if the file has them.
 
     Raises:
-        DataError: the targets are of no such type, or outside the classes.
+        UserError: the targets are of no such type, or outside the classes.
     """
     for array, values in parts.items():
         if values.dtype.kind not in "iubf" or values.ndim not in (1, 2):
-            raise DataError(
+            raise UserError(
                 f"{array} in {name} is {values.dtype} {list(values.shape)}; expected "
                 "integer classes [n], or floats [n] or [n,targets]."
             )
     kinds = {values.dtype.kind == "f" for values in parts.values()}
     if len(kinds) > 1:
-        raise DataError(
+        raise UserError(
             f"{name} has integer and float targets ({', '.join(parts)}); expected "
             "integers for classes, or floats for regression, in all."
         )
@@ -138,7 +138,7 @@ def labels_of(
 def _values_of(name: str, parts: Mapping[str, np.ndarray]) -> Labels:
     columns = {values[:1].size if values.ndim == 2 else 1 for values in parts.values()}
     if len(columns) > 1 or 0 in columns:
-        raise DataError(
+        raise UserError(
             f"{name}: {', '.join(parts)} differ in their number of targets, or have "
             "none; expected the same."
         )
@@ -147,7 +147,7 @@ def _values_of(name: str, parts: Mapping[str, np.ndarray]) -> Labels:
     for array, values in zip(parts, found, strict=True):
         bad = np.flatnonzero(~np.isfinite(values).all(1))
         if len(bad):
-            raise DataError(
+            raise UserError(
                 f"{array}[{bad[0]}] in {name} is not finite; replace or remove it."
             )
     return Labels(np.concatenate(found), ())
@@ -158,7 +158,7 @@ def _classes_of(
 ) -> Labels:
     for array, values in parts.items():
         if values.ndim == 2 and values.shape[1] != 1:
-            raise DataError(
+            raise UserError(
                 f"{array} in {name} has {values.shape[1]} integers a row; expected "
                 "one, the class's number."
             )
@@ -170,12 +170,12 @@ def _classes_of(
     else:
         names = tuple(str(text) for text in classes)
         if len(found) and not (found.min() >= 0 and found.max() < len(names)):
-            raise DataError(
+            raise UserError(
                 f"{name}: targets go from {found.min()} to {found.max()}, but "
                 f"`{CLASS_NAMES}` names {len(names)}; expected 0 to {len(names) - 1}."
             )
     if len(names) < 2:
-        raise DataError(f"{name} has {len(names)} class; expected two or more.")
+        raise UserError(f"{name} has {len(names)} class; expected two or more.")
     return Labels(found.astype(np.int64), names)
 
 
@@ -208,20 +208,20 @@ def splits_of(lengths: Mapping[str, int]) -> dict[str, np.ndarray]:
 
 
 def check_lengths(name: str, lengths: Mapping[str, tuple[str, int, int]]) -> None:
-    """Raises DataError where examples and targets differ in number, or are none."""
+    """Raises UserError where examples and targets differ in number, or are none."""
     for array, examples, targets in lengths.values():
         if examples != targets or not examples:
-            raise DataError(
+            raise UserError(
                 f"{array} in {name} has {examples} examples and {targets} targets; "
                 "expected as many of one as of the other, and one or more."
             )
 
 
 def require_room(name: str, array: str, size: int) -> None:
-    """Raises DataError for an array that does not fit into the memory that is free."""
+    """Raises UserError for an array that does not fit into the memory that is free."""
     free = available_memory()
     if size > free:
-        raise DataError(
+        raise UserError(
             f"{array} in {name} takes {size:,} bytes, and {free:,} bytes of memory are "
             "free; use HDF5, whose examples are read in part."
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from pipelines.errors import DataError
+from base.errors import UserError
 from pipelines.features import Features
 from pipelines.sources.base import Source
 
@@ -28,7 +28,7 @@ class ArraySource(Source):
     ) -> None:
         """Takes the arrays as they are; `targets` as in `Source`."""
         if len(examples) != len(targets):
-            raise DataError(
+            raise UserError(
                 f"{name}: {len(examples)} examples but {len(targets)} targets; "
                 "expected as many of one as of the other."
             )

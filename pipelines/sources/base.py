@@ -64,7 +64,7 @@ class Source(abc.ABC):
         `allowed` examples that cannot be used `left_out` and `usable` tell.
 
         Raises:
-            DataError: an example more cannot be used, named by `describe`.
+            UserError: an example more cannot be used, named by `describe`.
         """
 
     @abc.abstractmethod

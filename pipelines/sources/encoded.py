@@ -13,13 +13,14 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 
+from base.cores import available_cores
+from base.errors import UserError
 from pipelines import filecache, preprocessing
-from pipelines.cores import available_cores
-from pipelines.errors import DataError, first_sentence
 from pipelines.features import Features
 from pipelines.headers import HeaderError, ImageHeader, read_header
 from pipelines.sources import tree
 from pipelines.sources.base import Source
+from pipelines.tf_messages import first_sentence
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -42,7 +43,7 @@ class EncodedSource(Source):
         """Makes classes, targets and splits of a tree's groups.
 
         Raises:
-            DataError: there are no classes of images.
+            UserError: there are no classes of images.
         """
         tree.check_classes(self.name, groups)
         classes = sorted({group.label for group in groups})
@@ -69,7 +70,7 @@ class EncodedSource(Source):
         tells would otherwise be found after the splits are cut.
 
         Raises:
-            DataError: one more than `allowed` is empty, truncated, unreadable, of no
+            UserError: one more than `allowed` is empty, truncated, unreadable, of no
                 known format, or of more than `max_pixels`.
         """
         if self._hashes is not None:
@@ -93,7 +94,7 @@ class EncodedSource(Source):
         """Leaves out up to `allowed` images that cannot be used.
 
         Raises:
-            DataError: there are more, or no other ones.
+            UserError: there are more, or no other ones.
         """
         look = functools.partial(self._look, max_pixels)
         looks: list[_Look] = []
@@ -106,13 +107,13 @@ class EncodedSource(Source):
                     if one.problem is not None:
                         problems[index] = one.problem
                 if len(problems) > allowed:
-                    raise DataError(
+                    raise UserError(
                         f"{list(problems.values())[allowed]} It is bad example "
                         f"{allowed + 1}, more than --max_bad_examples={allowed}."
                     )
         good = np.array([one.problem is None for one in looks])
         if not good.any():
-            raise DataError(f"{self.name} holds no image that can be used.")
+            raise UserError(f"{self.name} holds no image that can be used.")
         self.left_out = list(problems.values())
         self.usable = np.flatnonzero(good)
         hashes = b"".join(one.digest for one in looks)
@@ -134,7 +135,7 @@ class EncodedSource(Source):
             preprocessing.decode_image(tf.constant(contents), channels=3)
         except HeaderError as error:
             return _Look(digest, problem=f"{where} {error}.")
-        except DataError as error:
+        except UserError as error:
             return _Look(digest, problem=str(error))
         except tf.errors.OpError as error:
             reason = first_sentence(error.message)
@@ -157,13 +158,13 @@ class EncodedSource(Source):
         """Hashes and headers of all: those that are known, the others read.
 
         Raises:
-            DataError: an image that is read is none, or there is no file.
+            UserError: an image that is read is none, or there is no file.
         """
         try:
             identities = self._identities()
         except OSError as error:
             reason = error.strerror
-            raise DataError(f"{error.filename} cannot be read: {reason}.") from error
+            raise UserError(f"{error.filename} cannot be read: {reason}.") from error
         if identities is None:
             facts = np.zeros(len(self), filecache.FACTS)
             self._look_at(np.arange(len(self)), facts)
@@ -184,7 +185,7 @@ class EncodedSource(Source):
         """Reads images and fills their rows in `facts`.
 
         Raises:
-            DataError: one is no whole image.
+            UserError: one is no whole image.
         """
         digests, headers = [], []
         for index, (digest, header) in zip(
@@ -192,7 +193,7 @@ class EncodedSource(Source):
         ):
             if isinstance(header, HeaderError):
                 where = self.describe(int(index))
-                raise DataError(f"{where} {header}; replace or remove it.")
+                raise UserError(f"{where} {header}; replace or remove it.")
             digests.append(digest)
             headers.append(header)
         kind = filecache.FACTS["sha256"]
@@ -239,10 +240,10 @@ def look_up(read: Callable[[np.ndarray], list[bytes]], indices: tf.Tensor) -> tf
 
 
 def check_pixels(path: str, header: ImageHeader, max_pixels: int) -> None:
-    """Raises DataError for an image that is too large to decode."""
+    """Raises UserError for an image that is too large to decode."""
     if header.pixels > max_pixels:
         frames = f" in {header.frames} frames" if header.frames > 1 else ""
-        raise DataError(
+        raise UserError(
             f"{path} has {header.height}×{header.width} pixels{frames}, more than "
             f"--max_pixels={max_pixels}; raise it, or remove the image."
         )

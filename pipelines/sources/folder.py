@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from base.errors import UserError
 from pipelines import filecache
-from pipelines.errors import DataError
 from pipelines.sources import tree
 from pipelines.sources.encoded import (
     EncodedSource,
@@ -37,7 +37,7 @@ class FolderSource(EncodedSource):
         """Finds the files; it does not open them.
 
         Raises:
-            DataError: there are no classes of images.
+            UserError: there are no classes of images.
         """
         self.name = name
         self._path = folder
@@ -73,7 +73,7 @@ class FolderSource(EncodedSource):
                 lambda run: facts_of(self.read(run)), runs_of(indices), _READERS
             )
         except OSError as error:
-            raise DataError(_unreadable(self._paths) or str(error)) from error
+            raise UserError(_unreadable(self._paths) or str(error)) from error
 
     def _list(self, folder: Path) -> list[tree.Group]:
         """The groups, sorted: the split is None where there are none."""
@@ -99,7 +99,7 @@ class FolderSource(EncodedSource):
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            raise DataError(f"{folder} cannot be read: {error.strerror}.") from error
+            raise UserError(f"{folder} cannot be read: {error.strerror}.") from error
         visible = [entry for entry in entries if not entry.name.startswith(".")]
         for entry in visible:
             if not entry.is_dir() and entry.path not in self._ignored:
@@ -111,7 +111,7 @@ class FolderSource(EncodedSource):
         status = os.stat(folder)
         here = (status.st_dev, status.st_ino)
         if here in above:  # a link to a folder above: it would never end
-            raise DataError(f"{folder} links to a folder above it; remove the link.")
+            raise UserError(f"{folder} links to a folder above it; remove the link.")
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith("."):

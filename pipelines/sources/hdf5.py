@@ -11,10 +11,11 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
+from base.errors import UserError
 from pipelines import filecache
-from pipelines.errors import DataError, first_sentence
 from pipelines.sources import arrayfiles
 from pipelines.sources.base import Source
+from pipelines.tf_messages import first_sentence
 
 # Deflate, shuffle, Fletcher32, SZIP, n-bit, scale-offset and LZF: part of HDF5 or h5py.
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}
@@ -35,7 +36,7 @@ class HDF5Source(Source):
         """Reads the targets, and of the examples only what they are.
 
         Raises:
-            DataError: the file is damaged, lacks datasets, or points elsewhere.
+            UserError: the file is damaged, lacks datasets, or points elsewhere.
         """
         self.name = name
         self._path = path
@@ -43,7 +44,7 @@ class HDF5Source(Source):
             self._file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
             self._open(path)
         except (OSError, RuntimeError, KeyError) as error:
-            raise DataError(
+            raise UserError(
                 f"{name} cannot be read ({first_sentence(str(error))}); expected a "
                 "whole HDF5 file."
             ) from error
@@ -132,25 +133,25 @@ class HDF5Source(Source):
         """A dataset that lies in this very file.
 
         Raises:
-            DataError: it points elsewhere, or is none.
+            UserError: it points elsewhere, or is none.
         """
         where = f"{array} in {self.name}"
         if not isinstance(self._file.get(array, getlink=True), h5py.HardLink):
-            raise DataError(
+            raise UserError(
                 f"{where} is a link; links are not followed: store the data itself."
             )
         found = self._file[array]
         if not isinstance(found, h5py.Dataset) or found.ndim == 0:
-            raise DataError(f"{where} is no array; expected a dataset of rows.")
+            raise UserError(f"{where} is no array; expected a dataset of rows.")
         if found.is_virtual or found.external:
-            raise DataError(
+            raise UserError(
                 f"{where} lies in other files; copy the data into this one, for "
                 "example with h5repack."
             )
         plist = found.id.get_create_plist()
         filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
         if filters - _FILTERS:
-            raise DataError(
+            raise UserError(
                 f"{where} needs the HDF5 filter {min(filters - _FILTERS)}, a program "
                 "of its own; store it with gzip or lzf."
             )

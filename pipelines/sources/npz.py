@@ -6,26 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import DataError, first_sentence
+from base.errors import UserError
 from pipelines.sources import arrayfiles
 from pipelines.sources.arrays import ArraySource
+from pipelines.tf_messages import first_sentence
 
 
 def open_npz(name: str, path: Path) -> ArraySource:
     """The arrays x_train, y_train, … of the file; see `arrayfiles`.
 
     Raises:
-        DataError: it is damaged, holds Python objects, or lacks arrays.
+        UserError: it is damaged, holds Python objects, or lacks arrays.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise DataError(f"{name} is no .npz file; expected one of np.savez.")
+                raise UserError(f"{name} is no .npz file; expected one of np.savez.")
             return _read(name, arrays)
-    except DataError:
+    except UserError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
+        raise UserError(
             f"{name} cannot be read ({first_sentence(str(error) or 'it is cut off')}); "
             "expected a whole .npz file of numbers."
         ) from error
@@ -69,5 +70,5 @@ def _array(name: str, arrays: np.lib.npyio.NpzFile, array: str) -> np.ndarray:
     arrayfiles.require_room(name, array, arrays.zip.getinfo(member).file_size)
     values = np.asarray(arrays[array])
     if values.ndim == 0:
-        raise DataError(f"{array} in {name} is a single value; expected rows.")
+        raise UserError(f"{array} in {name} is a single value; expected rows.")
     return values

@@ -3,8 +3,8 @@
 import difflib
 from pathlib import Path
 
+from base.errors import UserError
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.sources.base import Source
 
@@ -24,7 +24,7 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
         like: features that a table's columns are to have, rather than guessed ones.
 
     Raises:
-        DataError: there is no such source, or it holds nothing that can be used.
+        UserError: there is no such source, or it holds nothing that can be used.
     """
     name = config.dataset
     path = Path(name).expanduser()
@@ -53,13 +53,13 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
     if path.is_file() and (source := _open_file(name, path)):
         return source
     if path.is_file():
-        raise DataError(
+        raise UserError(
             f"--dataset={name}: this kind of source cannot be read; expected one of "
             f"{_KNOWN}."
         )
     close = difflib.get_close_matches(name, ["digits"], 1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise DataError(
+    raise UserError(
         f"--dataset={name}: no such folder or dataset; {hint}There are {_KNOWN}."
     )
 
@@ -68,7 +68,7 @@ def _require_table_flags_to_fit(config: DataConfig, path: Path) -> None:
     for flag in ("target", "weights"):
         value = getattr(config, flag)
         if value is not None and path.suffix.lower() not in _TABLES:
-            raise DataError(
+            raise UserError(
                 f"--{flag}={value}: {config.dataset} is no table (*.csv, *.parquet); "
                 f"leave --{flag} out."
             )
@@ -92,7 +92,7 @@ def _open_folder(name: str, path: Path) -> Source:
 def _open_file(name: str, path: Path) -> Source | None:
     """The file as a source, or None if its suffix is not known."""
     if path.name.lower().endswith(_COMPRESSED):
-        raise DataError(
+        raise UserError(
             f"--dataset={name} is compressed, and cannot be read in place; uncompress "
             "it to a .tar (such as by gunzip) and name that."
         )

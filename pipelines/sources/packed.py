@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from base.cores import available_cores
+from base.errors import UserError
 from pipelines import filecache, serialization, shards
-from pipelines.cores import available_cores
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.packing import CONTENT_HASHES, MANIFEST, TARGETS
 from pipelines.sources.base import Source
@@ -33,7 +33,7 @@ class PackedSource(Source):
         """Compares every file with the checksum that it was packed with.
 
         Raises:
-            DataError: a file is missing, or its bytes changed.
+            UserError: a file is missing, or its bytes changed.
         """
         self.name = name
         manifest = _read_manifest(name, folder)
@@ -60,7 +60,7 @@ class PackedSource(Source):
         del allowed  # what was packed was usable, and is as it was
         height, width, *_ = (*self.features.shape, None)
         if self.features.kind == "image" and (height or 0) * (width or 0) > max_pixels:
-            raise DataError(
+            raise UserError(
                 f"{self.name} holds images of {height}×{width} pixels, more than "
                 f"--max_pixels={max_pixels}; raise it."
             )
@@ -142,7 +142,7 @@ def _read_manifest(name: str, folder: Path) -> dict[str, Any]:
         reason = "fields are missing"
     except (OSError, ValueError) as error:
         reason = str(error)
-    raise DataError(
+    raise UserError(
         f"{name}: {MANIFEST} cannot be read ({reason}); pack the dataset again."
     )
 
@@ -153,7 +153,7 @@ def _check_files(name: str, folder: Path, files: Mapping[str, Any]) -> None:
     A file that was compared before, and did not change since, is not read again.
 
     Raises:
-        DataError: one is missing or has changed.
+        UserError: one is missing or has changed.
     """
     names = sorted(files)
     for file in names:
@@ -172,7 +172,7 @@ def _check_files(name: str, folder: Path, files: Mapping[str, Any]) -> None:
         digests = list(pool.map(digest, range(len(names))))
     for file, found in zip(names, digests, strict=True):
         if found.hex() != files[file]["sha256"]:
-            raise DataError(
+            raise UserError(
                 f"{name}: {file} has changed; it is not used: copy or pack it again."
             )
     if not known.all():
@@ -188,7 +188,7 @@ def _check_size(name: str, path: Path, size: int) -> None:
         problem = "has another size than it was packed with"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-    raise DataError(
+    raise UserError(
         f"{name}: {path.name} {problem}; it is not used: copy or pack it again."
     )
 

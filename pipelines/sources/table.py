@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from base.errors import UserError
 from pipelines import tables
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.sources.base import Source
 
@@ -42,7 +42,7 @@ class TableSource(Source):
             allowed: rows that may be left out because they cannot be used.
 
         Raises:
-            DataError: the file or a column is not as expected.
+            UserError: the file or a column is not as expected.
         """
         self.name = name
         columns = like.columns if like else ()
@@ -130,14 +130,14 @@ def _problems(name: str, table: pa.Table, target: str) -> dict[int, str]:
 def _checked_column(name: str, table: pa.Table, flag: str, column: str | None) -> str:
     names = ", ".join(table.column_names[:20])
     if column is None:
-        raise DataError(
+        raise UserError(
             f"--dataset={name} is a table: name the column to predict by --{flag}, one "
             f"of {names}."
         )
     if column not in table.column_names:
         close = difflib.get_close_matches(column, table.column_names, 1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise DataError(
+        raise UserError(
             f"--{flag}={column}: {name} has no such column; {hint}It has {names}."
         )
     return column
@@ -147,13 +147,13 @@ def _weights(name: str, values: pa.ChunkedArray, column: str) -> np.ndarray:
     """float32 [n], all above 0."""
     kind = values.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise DataError(
+        raise UserError(
             f"--weights={column}: the column of {name} holds {kind}; expected numbers."
         )
     found = values.cast(pa.float64()).to_numpy().astype(np.float32)
     bad = np.flatnonzero(~(np.isfinite(found) & (found > 0)))
     if len(bad):
-        raise DataError(
+        raise UserError(
             f"{name}, row {bad[0] + 1}: the weight {column!r} is {found[bad[0]]:g}; "
             "expected a number above 0: leave rows that are not to count out of the "
             "file."
@@ -170,26 +170,26 @@ def _targets(
     """
     missing = np.flatnonzero(column.is_null(nan_is_null=True).to_numpy())
     if len(missing):
-        raise DataError(
+        raise UserError(
             f"{name}, row {missing[0] + 1}: the target {target!r} is missing, as in "
             f"{len(missing)} rows; leave such rows out of the file."
         )
     numeric = pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
     if as_values if as_values is not None else numeric:
         if tables.is_text(column.type):
-            raise DataError(
+            raise UserError(
                 f"{name}: the target {target!r} holds texts; expected numbers."
             )
         values = column.cast(pa.float64()).to_numpy().astype(np.float32)[:, None]
         bad = np.flatnonzero(~np.isfinite(values[:, 0]))
         if len(bad):
-            raise DataError(
+            raise UserError(
                 f"{name}, row {bad[0] + 1}: the target {target!r} is not finite."
             )
         return values, ()
     found, numbers = np.unique(np.array(column.to_pylist()), return_inverse=True)
     if len(found) < 2:
-        raise DataError(
+        raise UserError(
             f"{name}: the target {target!r} is {found[0]} in all rows; expected two "
             "or more classes."
         )

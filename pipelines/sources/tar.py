@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from base.errors import UserError
 from pipelines import filecache
-from pipelines.errors import DataError, first_sentence
 from pipelines.sources import tree
 from pipelines.sources.encoded import EncodedSource
+from pipelines.tf_messages import first_sentence
 
 
 class TarSource(EncodedSource):
@@ -27,7 +28,7 @@ class TarSource(EncodedSource):
         """Reads the members' headers.
 
         Raises:
-            DataError: the archive is damaged or compressed, a member is a link or
+            UserError: the archive is damaged or compressed, a member is a link or
                 stands outside the tree, or there are no classes of images.
         """
         self.name = name
@@ -56,7 +57,7 @@ def _places(name: str, path: Path) -> dict[str, tuple[int, int]]:
     """Offset and size of each file in the archive, by path.
 
     Raises:
-        DataError: the archive is damaged, or a member is not allowed.
+        UserError: the archive is damaged, or a member is not allowed.
     """
     places: dict[str, tuple[int, int]] = {}
     try:
@@ -65,13 +66,13 @@ def _places(name: str, path: Path) -> dict[str, tuple[int, int]]:
             for member in _members(archive):
                 inside = _checked_name(name, member)
                 if inside in places:
-                    raise DataError(
+                    raise UserError(
                         f"{name} holds {inside} twice; remove one, or pack it again."
                     )
                 places[inside] = (member.offset_data, member.size)
             _check_end(name, archive)
     except (tarfile.TarError, OSError) as error:
-        raise DataError(
+        raise UserError(
             f"{name} cannot be read ({first_sentence(str(error))}); expected a whole, "
             "uncompressed tar."
         ) from error
@@ -92,12 +93,12 @@ def _check_end(name: str, archive: tarfile.TarFile) -> None:
     tarfile takes a damaged or incomplete header for the end, and would lose the rest.
 
     Raises:
-        DataError: it does not.
+        UserError: it does not.
     """
     assert archive.fileobj is not None  # it is open
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise DataError(
+        raise UserError(
             f"{name} is damaged or truncated at byte {archive.offset}: there is "
             "neither a file nor the archive's end; copy the archive again."
         )
@@ -107,18 +108,18 @@ def _checked_name(name: str, member: tarfile.TarInfo) -> str:
     """The member's path in the tree.
 
     Raises:
-        DataError: it is a link or a device, or its path leaves the tree.
+        UserError: it is a link or a device, or its path leaves the tree.
     """
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     where = f"{name} holds {member.name!r}"
     if not member.isreg() or member.issparse():
         kind = "a link" if member.issym() or member.islnk() else "no plain file"
-        raise DataError(
+        raise UserError(
             f"{where}, {kind}; pack the files themselves, such as by tar --dereference "
             "--hard-dereference."
         )
     if member.name.startswith("/") or ".." in parts or not parts:
-        raise DataError(
+        raise UserError(
             f"{where}, outside of the tree; expected relative paths without '..'."
         )
     return "/".join(parts)

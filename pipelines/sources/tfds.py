@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines.errors import DataError
+from base.errors import UserError
 from pipelines.features import Features
 from pipelines.packing import MANIFEST
 from pipelines.sources import arrayfiles
@@ -36,11 +36,11 @@ def open_named(dataset: str, data_dir: str | None) -> Source:
     """The dataset `tfds:NAME[/CONFIG][:VERSION]`, which TFDS has in `data_dir`.
 
     Raises:
-        DataError: there is no such dataset, or it is not there; nothing is fetched.
+        UserError: there is no such dataset, or it is not there; nothing is fetched.
     """
     name = dataset.removeprefix(_PREFIX)
     if not _NAME.fullmatch(name):
-        raise DataError(
+        raise UserError(
             f"--dataset={dataset}: expected tfds:NAME, tfds:NAME/CONFIG or "
             "tfds:NAME:VERSION."
         )
@@ -53,14 +53,14 @@ def open_named(dataset: str, data_dir: str | None) -> Source:
         known = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean tfds:{close[0]}?" if close else ""
-        raise DataError(
+        raise UserError(
             f"--dataset={dataset}: TensorFlow Datasets knows no {name}, and {place} "
             f"holds none{hint}"
         ) from None
     except (ValueError, RuntimeError) as error:
-        raise DataError(f"--dataset={dataset}: {reason_of(error)}.") from error
+        raise UserError(f"--dataset={dataset}: {reason_of(error)}.") from error
     if not builder.info.splits:
-        raise DataError(
+        raise UserError(
             f"--dataset={dataset} is not in {builder.data_dir}; name the folder that "
             'holds it by --data_dir, or download it: python -c "import '
             f"tensorflow_datasets as tfds; tfds.builder('{name}', data_dir='{place}', "
@@ -75,13 +75,13 @@ def open_folder(name: str, folder: Path) -> Source:
     """The folder that TFDS, or another program by its rules, wrote.
 
     Raises:
-        DataError: it is damaged, or its features are not those of TFDS.
+        UserError: it is damaged, or its features are not those of TFDS.
     """
     _check_classes(name, folder)
     try:
         builder = tfds.builder_from_directory(folder)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise DataError(
+        raise UserError(
             f"{name} cannot be opened by TensorFlow Datasets ({reason_of(error)})."
         ) from error
     return _open(name, builder)
@@ -177,7 +177,7 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
     Those that TFDS calls supervised; else the only image and the only class.
 
     Raises:
-        DataError: they cannot be told.
+        UserError: they cannot be told.
     """
     features = info.features
     keys = info.supervised_keys
@@ -186,7 +186,7 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
     images = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
     labels = [k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
     if len(images) != 1 or len(labels) != 1:
-        raise DataError(
+        raise UserError(
             f"{name} has the features {', '.join(features)}; expected one image and "
             "one class, or an input and a target that TFDS calls supervised."
         )
@@ -194,16 +194,16 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
 
 
 def _check_classes(name: str, folder: Path) -> None:
-    """Raises DataError where opening the folder would import classes not of TFDS."""
+    """Raises UserError where opening the folder would import classes not of TFDS."""
     try:
         described = json.loads((folder / "features.json").read_text())
     except (OSError, ValueError) as error:
-        raise DataError(
+        raise UserError(
             f"{name}: {folder / 'features.json'} cannot be read ({reason_of(error)})."
         ) from error
     for found in re.findall(r'"pythonClassName": "([^"]*)"', json.dumps(described)):
         if not found.startswith(_OWN_CLASSES):
-            raise DataError(
+            raise UserError(
                 f"{name}: its features are of the class {found}, and opening it would "
                 "run that code; expected classes of TensorFlow Datasets."
             )

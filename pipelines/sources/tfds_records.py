@@ -8,10 +8,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from base.errors import UserError
 from pipelines import shards
-from pipelines.errors import DataError, first_sentence
 from pipelines.sources import arrayfiles, tree
 from pipelines.sources.arrayfiles import Labels
+from pipelines.tf_messages import first_sentence
 
 _CHUNK = 256
 
@@ -29,7 +30,7 @@ class Records:
         """Opens the splits that mean something.
 
         Raises:
-            DataError: there is no training split, or a format cannot be read.
+            UserError: there is no training split, or a format cannot be read.
         """
         self._name = name
         self._inputs, self._target = inputs, target
@@ -37,7 +38,7 @@ class Records:
         chosen = [split for split in tree.in_order(tree.SPLIT_FOLDERS) if split in own]
         if "train" not in chosen:
             if len(own) != 1:
-                raise DataError(
+                raise UserError(
                     f"{name} has the splits {', '.join(own)}; expected train among "
                     "them, or one alone."
                 )
@@ -61,7 +62,7 @@ class Records:
         """The targets of all records, which are read once for them.
 
         Raises:
-            DataError: they are no classes and no values, or some are not known.
+            UserError: they are no classes and no values, or some are not known.
         """
         found = [
             np.asarray(record[self._target])
@@ -73,7 +74,7 @@ class Records:
         values = np.stack(found)
         if classes is not None and values.min() < 0:
             unknown = int(np.flatnonzero(values < 0)[0])
-            raise DataError(
+            raise UserError(
                 f"{self.describe(unknown)} has no label ({values[unknown]}), as TFDS "
                 "has it where labels are kept secret; pack the splits that have them."
             )
@@ -100,7 +101,7 @@ class Records:
             try:
                 found = self._parts[part].__getitems__(rows)
             except (RuntimeError, ValueError, IndexError, OSError) as error:
-                raise DataError(
+                raise UserError(
                     f"{self.describe(int(indices[places[0]]))} or one of the "
                     f"{len(rows) - 1} read with it cannot be read "
                     f"({reason_of(error)}); prepare the dataset again."
@@ -117,7 +118,7 @@ class TFRecordSplit:
         """Reads every record once, against its checksums.
 
         Raises:
-            DataError: one is damaged.
+            UserError: one is damaged.
         """
         self._features, self._decoders = builder.info.features, decoders
         self._shards = []
@@ -148,19 +149,19 @@ def random_access(name: str, builder: Any, split: str, decoders: Any) -> Any:
     except NotImplementedError:
         if builder.info.file_format == tfds.core.FileFormat.TFRECORD:
             return TFRecordSplit(name, builder, split, decoders)
-        raise DataError(
+        raise UserError(
             f"{name} is stored as {builder.info.file_format.value}, which cannot be "
             "read at random; prepare it with file_format='array_record'."
         ) from None
 
 
 def _check_records(name: str, path: str) -> None:
-    """Raises DataError where a TFRecord file is missing, cut off or damaged."""
+    """Raises UserError where a TFRecord file is missing, cut off or damaged."""
     try:
         for _ in tf.data.TFRecordDataset(path).batch(_CHUNK):
             pass
     except tf.errors.OpError as error:
-        raise DataError(
+        raise UserError(
             f"{name}, {Path(path).name} is damaged ({first_sentence(error.message)}); "
             "prepare the dataset again."
         ) from error

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.errors import DataError
+from base.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 SPLIT_FOLDERS = {
@@ -47,17 +47,17 @@ def check_split_folders(place: str, folders: Sequence[str]) -> None:
     """Checks the names of the folders where one is called `train`.
 
     Raises:
-        DataError: two are for one split, or some are for none.
+        UserError: two are for one split, or some are for none.
     """
     splits = [name for name in folders if name in SPLIT_FOLDERS]
     if len({SPLIT_FOLDERS[name] for name in splits}) < len(splits):
-        raise DataError(
+        raise UserError(
             f"{place} has {', '.join(sorted(splits))}: two folders for one split; "
             "keep one of them."
         )
     others = set(folders) - set(splits)
     if others:
-        raise DataError(
+        raise UserError(
             f"{place} has {', '.join(sorted(others))} beside {', '.join(splits)}; "
             "expected split folders only, or class folders only."
         )
@@ -75,7 +75,7 @@ def arrange(name: str, paths: Iterable[str]) -> Tree:
     passed over, unless it is a split.
 
     Raises:
-        DataError: split folders and others stand side by side.
+        UserError: split folders and others stand side by side.
     """
     parts = [tuple(path.split("/")) for path in paths]
     parts = [part for part in parts if not any(step.startswith(".") for step in part)]
@@ -111,20 +111,20 @@ def check_classes(name: str, groups: Sequence[Group]) -> None:
     """Checks that there are classes, the same in every split, and images in each.
 
     Raises:
-        DataError: there are not.
+        UserError: there are not.
     """
     if not any(group.paths for group in groups):
-        raise DataError(
+        raise UserError(
             f"--dataset={name} holds no images; expected CLASS/*.jpg (jpeg, png, bmp, "
             "gif), with or without train/, validation/, test/ above."
         )
     for group in groups:
         if not group.paths:
             place = os.path.join(*filter(None, (name, group.split, group.label)))
-            raise DataError(f"{place} holds no images; add some, or remove the class.")
+            raise UserError(f"{place} holds no images; add some, or remove the class.")
     classes = {group.label for group in groups}
     if len(classes) < 2:
-        raise DataError(
+        raise UserError(
             f"--dataset={name} has one class, {groups[0].label}; expected two or more."
         )
     found = collections.defaultdict(set)
@@ -133,7 +133,7 @@ def check_classes(name: str, groups: Sequence[Group]) -> None:
     for split, labels in found.items():
         missing = sorted(classes - labels)
         if missing:
-            raise DataError(
+            raise UserError(
                 f"{name}: class {missing[0]} is missing in {split}, but not in the "
                 "other splits; expected the same classes in each."
             )

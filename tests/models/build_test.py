@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models import registry
 from models.description import parameter_counts
-from models.errors import ModelError
 from models.spec import Inputs, Outputs
 
 _CLASSES = Outputs("classification", 10)
@@ -80,7 +80,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         self._assert_loads_equal(model, images)
 
     def test_views_are_of_images(self) -> None:
-        with self.assertRaisesRegex(ModelError, "vector inputs: expected images"):
+        with self.assertRaisesRegex(UserError, "vector inputs: expected images"):
             registry.build("mlp", "", _VECTOR, _CLASSES, "flip")
 
     @parameterized.parameters("mixed_bfloat16", "mixed_float16")
@@ -183,7 +183,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
     def test_refuses_inputs_that_do_not_fit(
         self, name: str, args: str, inputs: Inputs, line: str
     ) -> None:
-        with self.assertRaisesRegex(ModelError, line):
+        with self.assertRaisesRegex(UserError, line):
             registry.build(name, args, inputs, _CLASSES)
 
 
@@ -196,7 +196,7 @@ class SpecTest(tf.test.TestCase):
             (lambda: Outputs("classification", 1), "at least 2 classes"),
             (lambda: Outputs("regression", 1, (0.0,), (0.0,)), "constant target"),
         ):
-            with self.assertRaisesRegex(ModelError, line):
+            with self.assertRaisesRegex(UserError, line):
                 make()
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models.config import LossConfig
-from models.errors import ModelError
 from models.losses import per_example_loss
 from models.spec import Outputs
 
@@ -53,7 +53,7 @@ class LossesTest(tf.test.TestCase, parameterized.TestCase):
     def test_refuses_a_loss_of_the_other_task(
         self, config: LossConfig, outputs: Outputs, line: str
     ) -> None:
-        with self.assertRaisesRegex(ModelError, line):
+        with self.assertRaisesRegex(UserError, line):
             per_example_loss(config, outputs)
 
 

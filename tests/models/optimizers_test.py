@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models import optimizers, registry
 from models.config import OPTIMIZERS, OptimizerConfig
-from models.errors import ModelError
 from models.spec import Inputs, Outputs
 
 
@@ -126,7 +126,7 @@ class OptimizersTest(tf.test.TestCase, parameterized.TestCase):
         ({"final_learning_rate": 1.0}, "at most --learning_rate=0.001"),
     )
     def test_mistakes_have_one_line(self, options: dict, line: str) -> None:
-        with self.assertRaisesRegex(ModelError, line) as caught:
+        with self.assertRaisesRegex(UserError, line) as caught:
             OptimizerConfig(**options)
         self.assertNotIn("\n", str(caught.exception))
 

@@ -3,8 +3,8 @@
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models import placement, registry
-from models.errors import ModelError
 from models.spec import Inputs, Outputs
 
 _SMALL = Inputs("image", (8, 8, 1))
@@ -55,7 +55,7 @@ class PlacementTest(tf.test.TestCase, parameterized.TestCase):
         ("mlp", "depth=1,devices=" + "+".join(["cpu:0"] * 9), "parts at most"),
     )
     def test_what_cannot_be_divided(self, name, args, named) -> None:
-        with self.assertRaisesRegex(ModelError, named):
+        with self.assertRaisesRegex(UserError, named):
             registry.build(name, args, _SMALL, _CLASSES, placed=True)
 
     def test_devices_alone_may_differ(self) -> None:

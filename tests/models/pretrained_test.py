@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models import registry
-from models.errors import ModelError
 from models.pretrained import BackbonePreprocessing
 from models.spec import Inputs, Outputs
 
@@ -96,7 +96,7 @@ class PretrainedTest(tf.test.TestCase, parameterized.TestCase):
             return network(**arguments)
 
         with mock.patch.object(keras.applications, "MobileNet", offline):
-            with self.assertRaises(ModelError) as caught:
+            with self.assertRaises(UserError) as caught:
                 _build("weights=imagenet")
         line = str(caught.exception)
         self.assertIn("([Errno -2] Name or service not known)", line)
@@ -121,7 +121,7 @@ class PretrainedTest(tf.test.TestCase, parameterized.TestCase):
             ),
         ):
             with self.subTest(args=args):
-                with self.assertRaisesRegex(ModelError, line) as caught:
+                with self.assertRaisesRegex(UserError, line) as caught:
                     _build(args, inputs)
                 self.assertNotIn("\n", str(caught.exception))
 

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models import architectures, registry
-from models.errors import ModelError
 from models.spec import Inputs, Outputs
 
 _BUILDER = """
@@ -57,7 +57,7 @@ class RegistryTest(tf.test.TestCase, parameterized.TestCase):
         (":", "", "expected package.module:function"),
     )
     def test_mistakes_have_one_line(self, name: str, text: str, line: str) -> None:
-        with self.assertRaisesRegex(ModelError, line) as caught:
+        with self.assertRaisesRegex(UserError, line) as caught:
             registry.parse_args(name, text)
         self.assertNotIn("\n", str(caught.exception))
 
@@ -113,7 +113,7 @@ class OwnBuilderTest(tf.test.TestCase):
             ("my_models:lists", "", "widths is of type"),
         ):
             with self.subTest(name=name, text=text):
-                with self.assertRaisesRegex(ModelError, line):
+                with self.assertRaisesRegex(UserError, line):
                     registry.build(name, text, *_VECTORS)
 
 

@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models import schedules
 from models.config import OptimizerConfig
-from models.errors import ModelError
 
 
 class SchedulesTest(tf.test.TestCase, parameterized.TestCase):
@@ -69,7 +69,7 @@ class SchedulesTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_refuses_a_warmup_as_long_as_the_training(self) -> None:
         config = OptimizerConfig(warmup_epochs=10.0)
-        with self.assertRaisesRegex(ModelError, "warmup_epochs=10 is 100 of 100 steps"):
+        with self.assertRaisesRegex(UserError, "warmup_epochs=10 is 100 of 100 steps"):
             schedules.build(config, 10.0, 100)
 
 

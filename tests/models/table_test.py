@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models import registry
-from models.errors import ModelError
 from models.layers.table_encoding import TableEncoding
 from models.spec import Column, Inputs, Outputs
 
@@ -69,7 +69,7 @@ class TableModelTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_images_alone_go_through_convolutions(self) -> None:
         inputs = Inputs("table", (4,), _COLUMNS)
-        with self.assertRaisesRegex(ModelError, "use --model=mlp"):
+        with self.assertRaisesRegex(UserError, "use --model=mlp"):
             registry.build("cnn", "", inputs, Outputs("classification", 2))
 
 

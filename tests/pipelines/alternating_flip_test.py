@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from pipelines import augmentation
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.feed import Feed
 from pipelines.sources.arrays import ArraySource
@@ -86,7 +86,7 @@ class AlternatingFlipTest(tf.test.TestCase, parameterized.TestCase):
         ("alternating_flip=2", "expected alternating_flip, without a value"),
     )
     def test_mistakes_have_one_line(self, augment: str, line: str) -> None:
-        with self.assertRaisesRegex(DataError, line):
+        with self.assertRaisesRegex(UserError, line):
             augmentation.parse(augment)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import augmentation, warping
+from base.errors import UserError
+from pipelines import augmentation, geometric
 from pipelines.augmentation import Augmentation
-from pipelines.errors import DataError
 
 _EVERY = "crop=0.3,flip,translate=2,rotate=20,brightness=0.2,contrast=0.3,noise=8,"
 _EVERY += "cutout=3,mixup=0.4"
@@ -163,8 +163,8 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_rotation_by_a_right_angle_is_exact(self) -> None:
         images = tf.cast(_images(4), tf.float32)
-        turns = warping._rotations(np.full(1 << 16, np.pi / 2), 9, 9)
-        with mock.patch.object(warping, "_rotation_quantiles", return_value=turns):
+        turns = geometric._rotations(np.full(1 << 16, np.pi / 2), 9, 9)
+        with mock.patch.object(geometric, "_rotation_quantiles", return_value=turns):
             found, _ = _apply("rotate=90", images)
         self.assertAllClose(found, np.rot90(images, axes=(1, 2)), atol=1e-3)
 
@@ -238,7 +238,7 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
         ("translate=1,reflect=2", "without a value"),
     )
     def test_bad_values_are_refused_in_one_line(self, text: str, message: str) -> None:
-        with self.assertRaisesRegex(DataError, message) as caught:
+        with self.assertRaisesRegex(UserError, message) as caught:
             augmentation.parse(text)
         self.assertNotIn("\n", str(caught.exception))
 

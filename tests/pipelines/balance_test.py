@@ -7,10 +7,10 @@ import tensorflow as tf
 from absl.testing import parameterized
 from sklearn.utils.class_weight import compute_class_weight
 
+from base.errors import UserError
 from pipelines import augmentation
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.order import Balance, Order
 from pipelines.sources.arrays import ArraySource
@@ -141,7 +141,7 @@ class WeightsTest(tf.test.TestCase, parameterized.TestCase):
         ({"weights": "age"}, "is no table"),
     )
     def test_what_does_not_fit_is_refused(self, flags: dict, message: str) -> None:
-        with self.assertRaisesRegex(DataError, message):
+        with self.assertRaisesRegex(UserError, message):
             self._open(**flags)
 
     @parameterized.parameters({"class_weights": "balanced"}, {"balance": "oversample"})
@@ -150,7 +150,7 @@ class WeightsTest(tf.test.TestCase, parameterized.TestCase):
         source = ArraySource(
             "rows", Features("vector", (5,), "regression"), rows, rows[:, :1]
         )
-        with self.assertRaisesRegex(DataError, "rows has no classes but values"):
+        with self.assertRaisesRegex(UserError, "rows has no classes but values"):
             Dataset(source, DataConfig(batch_size=4, **flags))
 
 

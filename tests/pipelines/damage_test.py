@@ -9,10 +9,10 @@ import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
+from base.errors import UserError
 from pipelines import packing
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.errors import DataError
 from pipelines.packconfig import PackConfig
 from tests.pipelines.folders import write_classes, write_image
 
@@ -92,14 +92,14 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
         write_image(self.folder / "dog" / "zero.png", 0)
         _empty(self.folder / "dog" / "zero.png")
         message = "dog/zero.png is empty .* It is bad example 2, more than --max_bad"
-        with self.assertRaisesRegex(DataError, message) as caught:
+        with self.assertRaisesRegex(UserError, message) as caught:
             self._open(self.folder, max_bad_examples=1)
         self.assertNotIn("\n", str(caught.exception))
 
     @parameterized.parameters("cat/a-cut.png", "cat/c-text.png", "dog/d-enormous.png")
     def test_none_is_left_out_by_default(self, name: str) -> None:
         self._damage(name)
-        with self.assertRaisesRegex(DataError, f"{name} {_DAMAGE[name][1]}"):
+        with self.assertRaisesRegex(UserError, f"{name} {_DAMAGE[name][1]}"):
             self._open(self.folder)
 
     def test_what_is_packed_is_the_rest(self) -> None:
@@ -133,7 +133,7 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEndsWith(dataset.source.describe(3), "row 6")
         self.assertAllEqual(np.bincount(dataset.source.targets), [10, 10])
         for allowed in (0, 1):
-            with self.assertRaisesRegex(DataError, "row 4: the target 'y' is missing"):
+            with self.assertRaisesRegex(UserError, "row 4: the target 'y' is missing"):
                 self._open(path, **flags, max_bad_examples=allowed)
 
     def test_a_class_of_bad_images_alone_leaves_its_split_without_it(self) -> None:
@@ -145,7 +145,7 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
         )
         for path in (self.folder / "dog").iterdir():
             _text(path)
-        with self.assertRaisesRegex(DataError, "holds no image that can be used"):
+        with self.assertRaisesRegex(UserError, "holds no image that can be used"):
             self._open(self.folder, max_bad_examples=20)
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from pipelines import augmentation
 from pipelines.batch import Batch
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.feed import Feed
 from pipelines.order import Order
@@ -70,7 +70,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters("memory", "none")
     def test_no_stream_has_a_thread_that_tunes_it(self, cache: str) -> None:
-        """It may keep an iterator from ending for up to a minute: pipelines.untuned."""
+        """It may keep an iterator from ending for up to a minute: dataset_options."""
         dataset = self._pets(cache=cache)
         for stream in (
             _feed(dataset, "flip").batches(0),
@@ -159,7 +159,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_a_split_that_is_empty_cannot_be_evaluated(self) -> None:
         dataset = self._open(split="0.9,0.1,0")
-        with self.assertRaisesRegex(DataError, "has no test examples"):
+        with self.assertRaisesRegex(UserError, "has no test examples"):
             dataset.evaluation("test", 4)
 
     def test_the_split_is_held_as_one_tensor_outside_the_graph(self) -> None:
@@ -221,7 +221,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_crops_of_originals_cannot_be_held(self) -> None:
         dataset = self._pets(image_size="4", cache="memory")
-        with self.assertRaisesRegex(DataError, "crops are cut from the original"):
+        with self.assertRaisesRegex(UserError, "crops are cut from the original"):
             _feed(dataset, "crop")
 
     def test_an_image_that_breaks_while_held_or_streamed_is_named(self) -> None:
@@ -231,7 +231,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
         data = bytearray(path.read_bytes())
         data[60:90] = bytes(30)  # whole by its header and its end
         path.write_bytes(data)
-        with self.assertRaisesRegex(DataError, "005.png cannot be decoded"):
+        with self.assertRaisesRegex(UserError, "005.png cannot be decoded"):
             _feed(self._open(dataset=str(self.folder), cache="memory"))
         feed = _feed(self._open(dataset=str(self.folder), cache="none"))
         with self.assertRaises(tf.errors.InvalidArgumentError):
@@ -264,11 +264,11 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllClose(tf.reduce_sum(batch.inputs, 1, keepdims=True), batch.labels)
         streamed = _feed(Dataset(source, DataConfig(batch_size=8, cache="none")))
         self._assert_same(batch, _streamed(streamed, 3, 1)[0])
-        with self.assertRaisesRegex(DataError, "holds no images"):
+        with self.assertRaisesRegex(UserError, "holds no images"):
             _feed(dataset, "flip")
 
     def test_mixup_wants_whole_pairs(self) -> None:
-        with self.assertRaisesRegex(DataError, "expected an even batch size"):
+        with self.assertRaisesRegex(UserError, "expected an even batch size"):
             _feed(self._open(batch_size=7), "mixup=0.2")
         with self.assertRaisesRegex(ValueError, "must be even"):
             _feed(self._open(batch_size=6), "mixup=0.2").batch(0, 0, 3)
@@ -282,7 +282,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
         ({"max_pixels": 0}, "max_pixels=0"),
     )
     def test_bad_flags_are_refused(self, flags: dict, message: str) -> None:
-        with self.assertRaisesRegex(DataError, message):
+        with self.assertRaisesRegex(UserError, message):
             DataConfig(**flags)
 
 

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
+from base.errors import UserError
 from pipelines import filecache, packing
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
 from pipelines.packconfig import PackConfig
 from pipelines.sources import encoded
 from pipelines.sources.base import Source
@@ -102,7 +102,7 @@ class FileCacheTest(tf.test.TestCase):
     def test_an_image_that_became_too_large_for_a_limit_is_found(self) -> None:
         self._read(self.folder)
         source = open_source(DataConfig(dataset=str(self.folder)))
-        with self.assertRaisesRegex(DataError, "has 8×8 pixels, more than"):
+        with self.assertRaisesRegex(UserError, "has 8×8 pixels, more than"):
             source.examine(63)
 
     def test_members_of_a_tar_are_known_by_their_place(self) -> None:
@@ -129,7 +129,7 @@ class FileCacheTest(tf.test.TestCase):
         data = bytearray(shard.read_bytes())
         data[-1] ^= 1
         shard.write_bytes(data)
-        with self.assertRaisesRegex(DataError, "has changed"):
+        with self.assertRaisesRegex(UserError, "has changed"):
             open_source(DataConfig(dataset=str(packed)))
 
     def test_rows_of_hdf5_are_read_once_for_their_hashes(self) -> None:

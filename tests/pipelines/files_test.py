@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from base.errors import UserError
 from pipelines import files
-from pipelines.errors import DataError
 from tests.pipelines.folders import write_classes, write_image
 
 
@@ -30,9 +30,9 @@ class FilesTest(tf.test.TestCase):
         self.assertEqual(found[2:], sorted(found[2:]))
 
     def test_nothing_to_read_is_refused(self) -> None:
-        with self.assertRaisesRegex(DataError, "no such file or folder"):
+        with self.assertRaisesRegex(UserError, "no such file or folder"):
             files.list_images([str(self.folder / "absent")])
-        with self.assertRaisesRegex(DataError, "holds no images"):
+        with self.assertRaisesRegex(UserError, "holds no images"):
             files.list_images([str(self.folder)])
 
     def test_pixels_are_those_of_training(self) -> None:

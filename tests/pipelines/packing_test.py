@@ -10,10 +10,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl.testing import parameterized
 
+from base.errors import UserError
 from pipelines import packing
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.errors import DataError
 from pipelines.order import Order
 from pipelines.packconfig import PackConfig
 from tests.pipelines.folders import write_classes, write_image
@@ -167,15 +167,15 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
         for name in sorted(os.listdir(path)):
             whole = (path / name).read_bytes()
             (path / name).write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
-            with self.assertRaisesRegex(DataError, f"{name} (has changed|cannot be)"):
+            with self.assertRaisesRegex(UserError, f"{name} (has changed|cannot be)"):
                 self._open(str(path))
             (path / name).write_bytes(whole)
         shard = next(path.glob("*array_record*"))
         shard.write_bytes(shard.read_bytes()[:-1])
-        with self.assertRaisesRegex(DataError, "has another size"):
+        with self.assertRaisesRegex(UserError, "has another size"):
             self._open(str(path))
         shard.unlink()
-        with self.assertRaisesRegex(DataError, "cannot be read: No such file"):
+        with self.assertRaisesRegex(UserError, "cannot be read: No such file"):
             self._open(str(path))
 
     def test_verify_compares_with_the_source(self) -> None:
@@ -184,7 +184,7 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
             config = self._config(f"packed-{decode}", verify=True, decode=decode)
             self.assertEqual(packing.verify(config), 30)
         os.replace(self.folder / "cat" / "001.png", self.folder / "dog" / "new.png")
-        with self.assertRaisesRegex(DataError, "is not .*; pack it again"):
+        with self.assertRaisesRegex(UserError, "is not .*; pack it again"):
             packing.verify(config)
 
     def test_what_cannot_be_packed_so_is_refused(self) -> None:
@@ -193,14 +193,14 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
             ({"format": "hdf5"}, "add --decode"),
             ({"format": "tar", "dataset": "digits"}, "stores encoded images"),
         ):
-            with self.assertRaisesRegex(DataError, message):
+            with self.assertRaisesRegex(UserError, message):
                 self._pack("refused", **flags)
         self._pack("packed")
-        with self.assertRaisesRegex(DataError, "is there already, packed from other"):
+        with self.assertRaisesRegex(UserError, "is there already, packed from other"):
             self._pack("packed", decode=True)
-        with self.assertRaisesRegex(DataError, "is there already; remove it"):
+        with self.assertRaisesRegex(UserError, "is there already; remove it"):
             self._pack("pets")
-        with self.assertRaisesRegex(DataError, "pack_dir is missing"):
+        with self.assertRaisesRegex(UserError, "pack_dir is missing"):
             PackConfig()
 
     def test_decoded_images_are_resized_once(self) -> None:

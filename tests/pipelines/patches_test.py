@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from pipelines import patches
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.sources.arrays import ArraySource
 
@@ -55,7 +55,7 @@ class PatchesTest(tf.test.TestCase, parameterized.TestCase):
         ((6,), "holds no images"), ((1, 4, 3), "images are of 1x4 pixels")
     )
     def test_mistakes_have_one_line(self, shape, line: str) -> None:
-        with self.assertRaisesRegex(DataError, line):
+        with self.assertRaisesRegex(UserError, line):
             patches.patch_statistics(_dataset(shape), 2)
 
 

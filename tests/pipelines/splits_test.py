@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from pipelines import splits
 from pipelines.config import DataConfig, parse_fractions
 from pipelines.dataset import Dataset
-from pipelines.errors import DataError
 from pipelines.features import Features
 from pipelines.sources.arrays import ArraySource
 
@@ -102,18 +102,18 @@ class SplitsTest(parameterized.TestCase, tf.test.TestCase):
         ("0.8,0.1,0.2", "add up to 1.1"),
     )
     def test_bad_fractions_are_refused(self, text: str, message: str) -> None:
-        with self.assertRaisesRegex(DataError, message):
+        with self.assertRaisesRegex(UserError, message):
             DataConfig(split=text)
 
     def test_the_test_fraction_may_be_zero(self) -> None:
         self.assertEqual(parse_fractions("0.9,0.1,0"), (0.9, 0.1, 0.0))
 
     def test_an_empty_part_is_refused(self) -> None:
-        with self.assertRaisesRegex(DataError, "leaves no test examples"):
+        with self.assertRaisesRegex(UserError, "leaves no test examples"):
             Dataset(_source(count=10), DataConfig(split="0.8,0.19,0.01", batch_size=2))
 
     def test_a_batch_larger_than_the_training_data_is_refused(self) -> None:
-        with self.assertRaisesRegex(DataError, "batch_size=81 is larger than the 80"):
+        with self.assertRaisesRegex(UserError, "batch_size=81 is larger than the 80"):
             Dataset(_source(), DataConfig(batch_size=81))
 
 

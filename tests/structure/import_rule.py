@@ -4,11 +4,12 @@ import ast
 import pathlib
 from collections.abc import Iterator
 
-ROOMS = ("app", "models", "pipelines", "tuning")
+ROOMS = ("app", "base", "models", "pipelines", "tuning")
 
 # What each room may not import. `benchmarks` and `tests` may import every room.
 FORBIDDEN_ROOMS = {
     "app": ("tests", "benchmarks"),
+    "base": ("app", "models", "pipelines", "tuning", "tests", "benchmarks"),
     "models": ("app", "pipelines", "tuning", "tests", "benchmarks"),
     "pipelines": ("app", "models", "tuning", "tests", "benchmarks"),
     "tuning": ("app", "pipelines", "tests", "benchmarks"),

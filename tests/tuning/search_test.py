@@ -7,11 +7,11 @@ import keras_tuner
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from tests.tuning import simulation
 from tests.tuning.simulation import EPOCHS, Simulation, failed, finished, signatures
 from tuning import oracles
 from tuning.config import SearchConfig
-from tuning.errors import SearchError
 from tuning.runs import Outcome
 from tuning.search import Job, Wait
 
@@ -173,7 +173,7 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
     ) -> None:
         config = SearchConfig(search=simulation.SEARCHED, **options)
         space = Simulation("random").space
-        with self.assertRaisesRegex(SearchError, said):
+        with self.assertRaisesRegex(UserError, said):
             oracles.build(config, space, simulation.OBJECTIVE, epochs=epochs, seed=0)
 
 

@@ -3,8 +3,8 @@
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from tuning import space
-from tuning.errors import SearchError
 from tuning.space import Kind
 
 KINDS = {
@@ -89,7 +89,7 @@ class SpaceTest(tf.test.TestCase, parameterized.TestCase):
     def test_nonsense_is_answered_in_one_line(
         self, texts: tuple[str, ...], said: str
     ) -> None:
-        with self.assertRaises(SearchError) as caught:
+        with self.assertRaises(UserError) as caught:
             parsed(*texts)
         self.assertIn(said, str(caught.exception))
         self.assertNotIn("\n", str(caught.exception))

@@ -5,7 +5,7 @@ from unittest import mock
 
 import tensorflow as tf
 
-from app import ending
+from app.distribution import process_exit
 from app.distribution.agreement import Agreement
 from app.distribution.cluster import ALONE
 
@@ -21,7 +21,7 @@ class AgreementTest(tf.test.TestCase):
         return asked.call_count
 
     def test_one_that_left_because_all_had_come_is_not_missed(self) -> None:
-        with mock.patch.object(ending, "take_nothing_down") as at_once:
+        with mock.patch.object(process_exit, "take_nothing_down") as at_once:
             self.assertEqual(self._part([[0, 0], _GONE]), 2)
             at_once.assert_called_once()
             self.assertEqual(self._part([[0, 0], [0, 0]]), 2)

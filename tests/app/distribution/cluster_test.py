@@ -9,7 +9,7 @@ from absl.testing import parameterized
 
 from app.distribution import cluster
 from app.distribution.cluster import ALONE, Cluster, from_environment
-from app.errors import UserError
+from base.errors import UserError
 
 TWO = {"worker": ["10.0.0.1:1", "10.0.0.2:2"]}
 

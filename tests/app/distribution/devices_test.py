@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app import flags
-from app.config import TrainConfig
+from app.configs import flags
+from app.configs.commands import TrainConfig
 from app.distribution import strategies
 from app.main import main
-from app.training import running
+from app.runs import train
 
 _QUICK = ("--batch_size=64", "--epochs=1", "--progress=quiet", "--weight_decay=0.01")
 _TWO = "devices=cpu:0+cpu:1"
@@ -44,8 +44,8 @@ class DevicesTest(tf.test.TestCase, parameterized.TestCase):
         found = []
         for devices, expected in (("", {"CPU:0"}), (_TWO, {"CPU:0", "CPU:1"})):
             text = f"--model_args={args},{devices}"
-            parts = running.build_parts(flags.parse(TrainConfig, [*wanted, text]))
-            trainer = running.make_trainer(parts.config, parts)
+            parts = train.build_parts(flags.parse(TrainConfig, [*wanted, text]))
+            trainer = train.make_trainer(parts.config, parts)
             variables = [*parts.network.model.variables, *parts.optimizer.variables]
             places = {v.value.device.rpartition("device:")[2] for v in variables}
             self.assertEqual(places, expected)

@@ -8,10 +8,10 @@ import sys
 import tensorflow as tf
 from absl.testing import parameterized
 
+from app.configs.distribution import DistributionConfig
 from app.distribution import strategies
-from app.distribution.config import DistributionConfig
-from app.errors import UserError
 from app.main import main
+from base.errors import UserError
 from tests.app.distribution import photographs
 from tests.app.distribution.replicas import (
     CONVOLUTIONAL,

@@ -8,7 +8,7 @@ import unittest
 
 from app.distribution import rendezvous
 from app.distribution.cluster import Cluster
-from app.errors import Interrupted
+from base.errors import Interrupted
 
 
 def free_addresses(count: int) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from app import flags
-from app.config import TrainConfig
+from app.configs import flags
+from app.configs.commands import TrainConfig
 from app.distribution import strategies
-from app.training import running
+from app.runs import train
 
 BATCH = 64
 QUICK = (
@@ -65,8 +65,8 @@ def on_replicas(count: int, split: int) -> Iterator[None]:
 def losses_of(*arguments: str, steps: int) -> list[float]:
     """The losses of the first steps of a run, all of whose examples are counted."""
     config = flags.parse(TrainConfig, ["--run_dir=unused", *QUICK, *arguments])
-    parts = running.build_parts(config)
-    trainer = running.make_trainer(config, parts)
+    parts = train.build_parts(config)
+    trainer = train.make_trainer(config, parts)
     trainer.start_at(0)
     names = parts.network.metrics.names
     sums = np.zeros(len(names))

@@ -10,7 +10,7 @@ import unittest
 import numpy as np
 import tensorflow as tf
 
-from app.distribution import hands, servers
+from app.distribution import outstanding_steps, servers
 from tests.app.distribution.tasks import Served, TasksTestCase
 
 TRAIN = (
@@ -39,7 +39,7 @@ def look_at_steps_more_often() -> None:
 def look_at_no_steps() -> None:
     """The same without the watch for steps."""
     look_at_steps_more_often()
-    hands.Hands.standstill = lambda self: None  # type: ignore[method-assign]
+    outstanding_steps.Hands.standstill = lambda self: None  # type: ignore[method-assign]
 
 
 class StandstillTest(TasksTestCase):

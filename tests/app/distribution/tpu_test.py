@@ -6,9 +6,9 @@ from unittest import mock
 
 import tensorflow as tf
 
+from app.configs.distribution import DistributionConfig
 from app.distribution import strategies
-from app.distribution.config import DistributionConfig
-from app.errors import UserError
+from base.errors import UserError
 
 RESOLVER = tf.distribute.cluster_resolver.TPUClusterResolver
 

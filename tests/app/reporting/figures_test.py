@@ -9,7 +9,6 @@ import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
-from app.errors import UserError
 from app.reporting import classification, curves, figures
 from app.reporting.intervals import wilson_95
 from app.reporting.metrics import MetricsLog
@@ -21,6 +20,7 @@ from app.reporting.predictions import (
     write_predictions,
 )
 from app.reporting.reliability import measure
+from base.errors import UserError
 
 
 def classified(

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app.errors import UserError
 from app.reporting.metrics import MetricsLog
+from base.errors import UserError
 
 
 class MetricsLogTest(tf.test.TestCase, parameterized.TestCase):

@@ -7,8 +7,8 @@ import pathlib
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app import flags
-from app.config import TuneConfig
+from app.configs import flags
+from app.configs.commands import TuneConfig
 from app.main import main
 from app.searching import checks
 from app.searching.processes import shares

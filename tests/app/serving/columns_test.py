@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app.serving import awkward_rows, columns
+from app.serving import columns, edge_case_rows
 from pipelines.features import Column
 
 COLUMNS = (
@@ -119,7 +119,7 @@ class AwkwardRowsTest(tf.test.TestCase):
             "numbers": ROWS["numbers"][:2],
             "texts": np.array([[b"S"], ["Köln".encode()]], object),
         }
-        names, rows = awkward_rows.rows(SERVED, ordinary)
+        names, rows = edge_case_rows.rows(SERVED, ordinary)
         at = {name: i for i, name in enumerate(names)}
         self.assertContainsSubset(
             {"validation-01", "all-missing", "missing-age", "missing-port", "unseen"},

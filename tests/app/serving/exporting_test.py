@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app.errors import ExportRefused, UserError
+from app.configs.serving import ExportOptions, PredictorConfig
 from app.serving import (
     exporting,
     litert,
@@ -17,8 +17,8 @@ from app.serving import (
     quantization,
     signatures,
 )
-from app.serving.config import ExportOptions, PredictorConfig
 from app.training.evaluation import Predictions
+from base.errors import ExportRefused, UserError
 from tests.app.serving import subjects
 
 

@@ -6,11 +6,11 @@ from unittest import mock
 
 import tensorflow as tf
 
-from app import flags
-from app.config import PredictConfig
-from app.errors import UserError
+from app.configs import flags
+from app.configs.commands import PredictConfig
 from app.serving import loading
-from app.training import prediction
+from app.serving import predict as prediction
+from base.errors import UserError
 from tests.app.serving import subjects
 
 

@@ -9,12 +9,16 @@ from unittest import mock
 import keras
 import numpy as np
 
-from app import durable, flags
-from app.config import ExportConfig, TrainConfig
-from app.experiment import RunFolder
+from app.configs import flags
+from app.configs.commands import ExportConfig, TrainConfig
+from app.runs.data import describe_data, open_data
+from app.runs.folder import RunFolder
+from app.runs.network import build_network
+from app.runs.numerics import set_numerics
 from app.serving import calibration, exporting, golden_runner, runtimes
-from app.serving.subject import Subject
-from app.training import assembly, checkpoints, state
+from app.serving.exported_run import Subject
+from app.training import checkpoints, state
+from base import files
 from pipelines.dataset import Dataset
 from pipelines.features import Features
 from pipelines.sources.arrays import ArraySource
@@ -57,10 +61,10 @@ def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Sub
     """
     named = [f"--run_dir={run_dir}", "--batch_size=16", "--cache=memory", *arguments]
     config = flags.parse(TrainConfig, named)
-    dataset = Dataset(given, config.data) if given else assembly.open_data(config)
-    description = assembly.describe_data(dataset, config.model.whitening)
-    assembly.set_numerics(config)
-    network = assembly.build_network(config, description)
+    dataset = Dataset(given, config.data) if given else open_data(config)
+    description = describe_data(dataset, config.model.whitening)
+    set_numerics(config)
+    network = build_network(config, description)
     disturb(network.model)
     return Subject(config, RunFolder(run_dir), network, 1, dataset, description)
 
@@ -78,7 +82,7 @@ def write_run(made: Subject) -> None:
     folder = made.folder
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.write_config(made.config)
-    durable.write_json(folder.dataset, made.description)
+    files.write_json(folder.dataset, made.description)
     weights = state.named("model", made.network.model.weights)
     arrays = {name: weight.numpy() for name, weight in weights.items()}
     snapshot = checkpoints.Snapshot(arrays, state.Progress(step=1))

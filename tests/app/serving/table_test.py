@@ -9,11 +9,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from app import flags
-from app.config import PredictConfig
-from app.errors import ExportRefused, UserError
-from app.serving import columns, exporting, signatures, warmup
-from app.training import prediction
+from app.configs import flags
+from app.configs.commands import PredictConfig
+from app.serving import columns, exporting, predict, signatures, warmup
+from base.errors import ExportRefused, UserError
 from tests.app.serving import subjects
 from tests.app.serving.requests_test import as_request, serve
 
@@ -185,7 +184,7 @@ class PredictTest(tf.test.TestCase):
     def predict(self, *arguments: str) -> str:
         output = pathlib.Path(self.get_temp_dir(), "answers.csv")
         named = [f"--output={output}", "--top_k=2", "--batch_size=7", *arguments]
-        prediction.predict(flags.parse(PredictConfig, named))
+        predict.predict(flags.parse(PredictConfig, named))
         return output.read_text()
 
     def test_the_same_csv_as_from_the_run(self) -> None:

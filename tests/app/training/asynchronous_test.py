@@ -5,12 +5,12 @@ import unittest
 
 from absl.testing import parameterized
 
-from app import flags
-from app.config import TrainConfig
+from app.configs import flags
+from app.configs.commands import TrainConfig
 from app.distribution import strategies
 from app.distribution.cluster import ALONE, Cluster
-from app.errors import UserError
 from app.training import asynchronous
+from base.errors import UserError
 
 SERVED = Cluster(("127.0.0.1:1",), 0, ("127.0.0.1:2",), "127.0.0.1:3", "chief")
 

@@ -3,9 +3,9 @@
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app.errors import UserError
+from app.configs.training import Interval
 from app.training.boundaries import Boundaries, step_of_epoch
-from app.training.config import Interval
+from base.errors import UserError
 
 
 def met(boundaries: Boundaries, last_step: int) -> list[int]:

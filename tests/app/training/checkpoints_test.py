@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app.errors import Interrupted
 from app.training import checkpoints
 from app.training.checkpoints import Snapshot
 from app.training.state import Progress
+from base.errors import Interrupted
 
 
 def snapshot(step: int, **progress) -> Snapshot:

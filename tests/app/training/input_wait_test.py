@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from app import flags
-from app.config import TrainConfig
+from app.configs import flags
+from app.configs.commands import TrainConfig
 from app.reporting.events import read_events, tags_of
-from app.training import running
+from app.runs import train
 from pipelines.feed import Feed
 from pipelines.sources.tar import TarSource
 
@@ -102,7 +102,7 @@ class InputWaitTest(tf.test.TestCase):
 
         with mock.patch.object(TarSource, "read", read_slowly):
             with mock.patch.object(Feed, "batches", one_at_a_time):
-                running.train(flags.parse(TrainConfig, arguments))
+                train.train(flags.parse(TrainConfig, arguments))
         text = (self.home / name / "metrics.jsonl").read_text()
         return [json.loads(line) for line in text.splitlines()]
 
@@ -139,7 +139,7 @@ class InputWaitTest(tf.test.TestCase):
             "--model=linear",
             "--progress=quiet",
         ]
-        running.train(flags.parse(TrainConfig, arguments))
+        train.train(flags.parse(TrainConfig, arguments))
         (line,) = (self.home / "held" / "metrics.jsonl").read_text().splitlines()
         self.assertEqual(json.loads(line)["input_wait"], 0)
 

@@ -184,7 +184,7 @@ def pause_in_an_evaluation() -> None:
 
 def die_after_an_evaluation() -> None:
     """Kills the process when the line of an evaluation is written."""
-    from app.training.journal import Journal
+    from app.runs.journal import Journal
 
     evaluated = Journal.evaluated
 

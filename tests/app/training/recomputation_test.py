@@ -8,11 +8,12 @@ import keras
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app import flags
-from app.config import TrainConfig
-from app.errors import UserError
+from app.configs import flags
+from app.configs.commands import TrainConfig
 from app.main import main
-from app.training import parts, randomness, recomputation
+from app.runs import assembly
+from app.training import randomness, recomputation
+from base.errors import UserError
 from tests.processes import Command
 
 MODELS = {
@@ -35,15 +36,15 @@ DEEP = (
 )
 
 
-def build(*arguments: str) -> parts.Parts:
-    return parts.build_parts(
+def build(*arguments: str) -> assembly.Parts:
+    return assembly.build_parts(
         flags.parse(TrainConfig, ["--run_dir=unused", "--batch_size=16", *arguments])
     )
 
 
-def gradients_of(built: parts.Parts) -> tuple[list[tf.Tensor], int]:
+def gradients_of(built: assembly.Parts) -> tuple[list[tf.Tensor], int]:
     """Of a step; and how many convolutions and matrix products its graph holds."""
-    trainer = parts.make_trainer(built.config, built)
+    trainer = assembly.make_trainer(built.config, built)
     batch = trainer.batch_of(5)
     step = tf.constant(5, tf.int64)
     graph = trainer._gradients.get_concrete_function(batch, step).graph

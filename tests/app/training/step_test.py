@@ -4,22 +4,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from app import flags
-from app.config import TrainConfig
-from app.errors import UserError
-from app.training import running
+from app.configs import flags
+from app.configs.commands import TrainConfig
+from app.runs import train
 from app.training.randomness import keyed_draws, refuse_stateful_draws
 from app.training.step import Trainer
+from base.errors import UserError
 
 
-def make_trainer(*arguments: str) -> tuple[Trainer, running.Parts]:
+def make_trainer(*arguments: str) -> tuple[Trainer, train.Parts]:
     """A trainer on digits with a small model."""
     config = flags.parse(
         TrainConfig,
         ["--run_dir=unused", "--model=mlp", "--model_args=width=8,depth=1", *arguments],
     )
-    parts = running.build_parts(config)
-    trainer = running.make_trainer(config, parts)
+    parts = train.build_parts(config)
+    trainer = train.make_trainer(config, parts)
     return trainer, parts
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from app import flags
-from app.config import EvaluateConfig, PredictConfig, TrainConfig
-from app.experiment import RunFolder
-from app.training import assembly, assessment, prediction, running
+from app.configs import flags
+from app.configs.commands import EvaluateConfig, PredictConfig, TrainConfig
+from app.runs import evaluate, train
+from app.runs.data import open_data, read_description
+from app.runs.folder import RunFolder
+from app.serving import predict
 from tests.pipelines.sources.table_test import PASSENGERS, write_passengers
 
 
@@ -23,8 +25,8 @@ class TableRunTest(tf.test.TestCase):
             *("--model_args=width=16", "--batch_size=8", "--epochs=20"),
             *("--learning_rate=0.02", "--split=0.6,0.2,0.2", "--progress=quiet"),
         ]
-        running.train(flags.parse(TrainConfig, arguments))
-        assessment.evaluate(flags.parse(EvaluateConfig, [run, "--split=test"]))
+        train.train(flags.parse(TrainConfig, arguments))
+        evaluate.evaluate(flags.parse(EvaluateConfig, [run, "--split=test"]))
         folder = RunFolder(home / "run")
         self.assertEqual(folder.read_results()["test"]["accuracy"], 1.0)
         self._assert_learnt_on_train_only(folder)
@@ -35,7 +37,7 @@ class TableRunTest(tf.test.TestCase):
         unlabelled.write_text("\n".join(rest) + "\n")
         for given in (*paths.values(), str(unlabelled)):
             out = home / "answers.csv"
-            prediction.predict(
+            predict.predict(
                 flags.parse(PredictConfig, [run, f"--input={given}", f"--output={out}"])
             )
             answers.append(list(csv.DictReader(out.open())))
@@ -46,9 +48,9 @@ class TableRunTest(tf.test.TestCase):
         self.assertEqual([row["row"] for row in answers[0][:2]], ["1", "2"])
 
     def _assert_learnt_on_train_only(self, folder: RunFolder) -> None:
-        description = assembly.read_description(folder)
+        description = read_description(folder)
         (age, *_) = description["statistics"]["columns"]
-        dataset = assembly.open_data(folder.read_config())
+        dataset = open_data(folder.read_config())
         rows = dataset.source.read(dataset.splits["train"])
         self.assertAllClose(age["mean"], np.nanmean(rows["numbers"][:, 0]))
         everything = dataset.source.read(np.arange(len(dataset.source)))

@@ -8,8 +8,8 @@ import sklearn.datasets
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models import registry
-from models.errors import ModelError
 from models.layers.whitening import Whitening
 from models.spec import Inputs, Outputs, Patches
 
@@ -100,17 +100,17 @@ class WhiteningTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters("linear", "mlp", "vit")
     def test_a_model_that_would_ignore_it_is_refused(self, name: str) -> None:
         inputs = Inputs("image", (8, 8, 2), patches=_patches(self.images, 2))
-        with self.assertRaisesRegex(ModelError, f"--whitening=2 with --model={name}"):
+        with self.assertRaisesRegex(UserError, f"--whitening=2 with --model={name}"):
             registry.build(name, "", inputs, _CLASSES)
         registry.build(name, "", Inputs("image", (8, 8, 2)), _CLASSES)
 
     def test_images_too_small_for_what_follows_are_refused(self) -> None:
         inputs = Inputs("image", (8, 8, 2), patches=_patches(self.images, 2))
-        with self.assertRaisesRegex(ModelError, "expected at least 9x9"):
+        with self.assertRaisesRegex(UserError, "expected at least 9x9"):
             registry.build("airbench", "", inputs, _CLASSES)
 
     def test_statistics_that_do_not_fit_are_refused(self) -> None:
-        with self.assertRaisesRegex(ModelError, "one of each for every value"):
+        with self.assertRaisesRegex(UserError, "one of each for every value"):
             Patches(2, (0.0,) * 4, ((0.0,) * 4,) * 3)
 
 

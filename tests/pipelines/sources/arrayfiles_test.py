@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.errors import DataError
 from pipelines.order import Order
 
 
@@ -48,7 +48,7 @@ class ArrayFilesTest(parameterized.TestCase, tf.test.TestCase):
         return open_dataset(DataConfig(dataset=path, **flags))
 
     def _assert_refused(self, path: str, message: str) -> None:
-        with self.assertRaisesRegex(DataError, message) as caught:
+        with self.assertRaisesRegex(UserError, message) as caught:
             self._open(path)
         self.assertNotIn("\n", str(caught.exception))
 

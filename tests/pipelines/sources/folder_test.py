@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.errors import DataError
 from pipelines.sources.folder import FolderSource
 from pipelines.sources.opening import open_source
 from tests.pipelines.folders import write_classes, write_image
@@ -25,7 +25,7 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
         return open_dataset(DataConfig(dataset=str(self.folder), **flags))
 
     def _assert_refused(self, message: str, **flags: object) -> None:
-        with self.assertRaisesRegex(DataError, message) as caught:
+        with self.assertRaisesRegex(UserError, message) as caught:
             self._open(**flags)
         self.assertNotIn("\n", str(caught.exception))
 
@@ -184,7 +184,7 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
             ("/no/such/folder", "no such folder or dataset"),
             (str(file), "this kind of source cannot be read"),
         ):
-            with self.assertRaisesRegex(DataError, message):
+            with self.assertRaisesRegex(UserError, message):
                 open_source(DataConfig(dataset=name))
 
     def test_data_dir_is_looked_in(self) -> None:

@@ -8,10 +8,10 @@ import pyarrow.csv
 import pyarrow.parquet
 import tensorflow as tf
 
+from base.errors import UserError
 from pipelines import tables
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset, open_whole
-from pipelines.errors import DataError
 from pipelines.features import Column, Features
 from pipelines.order import Order
 
@@ -59,7 +59,7 @@ class TableTest(tf.test.TestCase):
     ) -> None:
         path = self.folder / f"wrong.{suffix}"
         path.write_text(text)
-        with self.assertRaisesRegex(DataError, message) as caught:
+        with self.assertRaisesRegex(UserError, message) as caught:
             self._open(str(path), target)
         self.assertNotIn("\n", str(caught.exception))
 
@@ -159,9 +159,9 @@ class TableTest(tf.test.TestCase):
             ("", "row 3: the weight 'w' is nan"),
             ("much", "the column of .* holds string; expected numbers"),
         ):
-            with self.assertRaisesRegex(DataError, message):
+            with self.assertRaisesRegex(UserError, message):
                 self._open_weighted(f"y,a,w\n0,1,1\n1,2,1\n0,3,{cell}\n1,4,1\n")
-        with self.assertRaisesRegex(DataError, "--weights=w: .* has no such column"):
+        with self.assertRaisesRegex(UserError, "--weights=w: .* has no such column"):
             self._open_weighted("y,a\n0,1\n1,2\n")
 
     def test_targets_of_reals_are_values(self) -> None:
@@ -184,10 +184,10 @@ class TableTest(tf.test.TestCase):
         self.assertAllEqual(found["texts"], [["1", "2"], ["1", "3"]])
         other.write_text("port,name,alone,fare,age,survived\nS,a,true,3,old,1\n")
         other.write_text(other.read_text() + "S,b,true,3,4,0\n")
-        with self.assertRaisesRegex(DataError, "column 'age' holds string.*'old'"):
+        with self.assertRaisesRegex(UserError, "column 'age' holds string.*'old'"):
             open_whole(config, features)
         other.write_text("port,name,alone,fare,survived\nS,a,true,3,1\nC,b,true,4,0\n")
-        with self.assertRaisesRegex(DataError, "other.csv has no column 'age'"):
+        with self.assertRaisesRegex(UserError, "other.csv has no column 'age'"):
             open_whole(config, features)
 
     def test_dates_are_seconds_in_another_csv_too(self) -> None:
@@ -217,7 +217,7 @@ class TableTest(tf.test.TestCase):
         refused("PAR1 cut off", "cannot be read", suffix="parquet")
 
     def test_a_target_belongs_to_a_table(self) -> None:
-        with self.assertRaisesRegex(DataError, "digits is no table"):
+        with self.assertRaisesRegex(UserError, "digits is no table"):
             self._open("digits", target="label")
 
 

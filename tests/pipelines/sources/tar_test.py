@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.errors import DataError
 from pipelines.order import Order
 from tests.pipelines.folders import write_classes
 
@@ -37,7 +37,7 @@ class TarTest(parameterized.TestCase, tf.test.TestCase):
         return open_dataset(DataConfig(dataset=str(path), **flags))
 
     def _assert_refused(self, message: str) -> None:
-        with self.assertRaisesRegex(DataError, message) as caught:
+        with self.assertRaisesRegex(UserError, message) as caught:
             self._open(self.tar)
         self.assertNotIn("\n", str(caught.exception))
 
@@ -106,7 +106,7 @@ class TarTest(parameterized.TestCase, tf.test.TestCase):
         self._pack(self._files(), mode="w:gz")
         self._assert_refused("expected a whole, uncompressed tar")
         compressed = self.tar.rename(self.tar.with_suffix(".tar.gz"))
-        with self.assertRaisesRegex(DataError, "is compressed.*uncompress it"):
+        with self.assertRaisesRegex(UserError, "is compressed.*uncompress it"):
             self._open(compressed)
         self._pack(self._files())
         whole = self.tar.read_bytes()

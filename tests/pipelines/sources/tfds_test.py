@@ -10,10 +10,10 @@ import tensorflow_datasets as tfds
 from absl.testing import parameterized
 from tensorflow_datasets.testing import mocking
 
+from base.errors import UserError
 from pipelines import packing
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.errors import DataError
 from pipelines.packconfig import PackConfig
 from tests.pipelines.folders import write_classes
 
@@ -70,7 +70,7 @@ class TfdsTest(parameterized.TestCase, tf.test.TestCase):
         self._assert_same_batches(dataset, self._open(self.folder))
         path = next(pets.glob("*train*"))
         path.write_bytes(path.read_bytes() + b"0")
-        with self.assertRaisesRegex(DataError, "tfds:pets: .* another size than"):
+        with self.assertRaisesRegex(UserError, "tfds:pets: .* another size than"):
             self._open("tfds:pets", data_dir=data_dir)
 
     def test_values_of_vectors(self) -> None:
@@ -128,7 +128,7 @@ class TfdsTest(parameterized.TestCase, tf.test.TestCase):
         ("tfds:", "expected tfds:NAME"),
     )
     def test_what_is_not_there_is_not_fetched(self, name: str, message: str) -> None:
-        with self.assertRaisesRegex(DataError, message) as caught:
+        with self.assertRaisesRegex(UserError, message) as caught:
             self._open(name, data_dir=str(self.home))
         self.assertNotIn("\n", str(caught.exception))
 
@@ -139,7 +139,7 @@ class TfdsTest(parameterized.TestCase, tf.test.TestCase):
             path.read_text().replace("tensorflow_datasets.", "somebody.elses.")
         )
         for name in (str(folder), "tfds:pets"):
-            with self.assertRaisesRegex(DataError, "would run that code"):
+            with self.assertRaisesRegex(UserError, "would run that code"):
                 self._open(name, data_dir=str(self.home / "data"))
 
     @parameterized.parameters("array_record", "tfrecord")
@@ -149,7 +149,7 @@ class TfdsTest(parameterized.TestCase, tf.test.TestCase):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 4
         path.write_bytes(data)
-        with self.assertRaisesRegex(DataError, "prepare the dataset again") as caught:
+        with self.assertRaisesRegex(UserError, "prepare the dataset again") as caught:
             self._open(folder)
         self.assertNotIn("\n", str(caught.exception))
 

@@ -1,0 +1,131 @@
+"""The model of a run with what it is measured by, and its optimizer.
+
+The same functions serve training, evaluation, prediction and export, so that a model is
+built in one way only.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from app.configs.commands import TrainConfig
+from models import losses, metrics, optimizers, placement, registry
+from models.layers import batch_normalization
+from models.spec import Column, Inputs, Outputs, Patches
+from pipelines.features import Features
+from pipelines.order import Order
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A model with what it is measured by.
+
+    Attributes:
+      model: built.
+      outputs: what the model gives.
+      loss: loss of each example, as it is minimised.
+      evaluation_loss: the same without label smoothing, which is no error.
+      metrics: sums over examples, and what follows from them.
+      notes: what the user should know of how the model computes.
+    """
+
+    model: keras.Model
+    outputs: Outputs
+    loss: losses.PerExampleLoss
+    evaluation_loss: losses.PerExampleLoss
+    metrics: metrics.Metrics
+    notes: tuple[str, ...] = ()
+
+
+def build_network(
+    config: TrainConfig, description: Mapping[str, Any], placed: bool = False
+) -> Network:
+    """Builds the model for the examples that dataset.json describes.
+
+    Args:
+      config: the flags.
+      description: as in dataset.json.
+      placed: whether its layers are put on the devices that its arguments name. What
+        is evaluated, exported or predicted with later may have other devices.
+
+    Raises:
+      UserError: the model does not fit the examples.
+    """
+    features = Features.from_json(description["features"])
+    statistics = description["statistics"]
+    inputs = Inputs(
+        kind=features.kind,
+        shape=tuple(side or 0 for side in features.shape),
+        columns=tuple(
+            Column(**{**column, "vocabulary": tuple(column.get("vocabulary", ()))})
+            for column in statistics.get("columns", ())
+        ),
+        patches=_patches(statistics.get("patches")),
+    )
+    outputs = Outputs(
+        task=features.task,
+        size=len(features.classes) or features.targets,
+        mean=tuple(statistics["target_mean"]),
+        std=tuple(statistics["target_std"]),
+    )
+    model = registry.build(
+        config.model.model,
+        config.model.model_args,
+        inputs,
+        outputs,
+        config.model.test_time_augmentation,
+        placed,
+    )
+    notes = _fuse_batch_normalization(model)
+    loss = losses.per_example_loss(config.loss, outputs)
+    plain = dataclasses.replace(config.loss, label_smoothing=0.0)
+    plain_loss = losses.per_example_loss(plain, outputs)
+    measured = metrics.metrics_for(outputs)
+    return Network(model, outputs, loss, plain_loss, measured, notes)
+
+
+def build_optimizer(
+    config: TrainConfig, network: Network, order: Order, last_step: int
+) -> keras.optimizers.Optimizer:
+    """The optimizer of a run, built, with loss scaling where float16 needs it."""
+    optimizer = optimizers.build(
+        config.optimizer, network.model, order.steps_per_epoch, last_step
+    )
+    if devices_of(config):
+        placement.follow_variables(optimizer)
+    if config.training.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(network.model.trainable_variables)
+    return optimizer
+
+
+def devices_of(config: TrainConfig) -> tuple[str, ...]:
+    """The devices that the model's layers are divided among; () if they are not.
+
+    Raises:
+      UserError: the model's arguments are not fit.
+    """
+    return registry.devices_of(config.model.model, config.model.model_args)
+
+
+def _patches(found: Mapping[str, Any] | None) -> Patches | None:
+    """What dataset.json says of the patches to whiten, as a model takes it."""
+    if found is None:
+        return None
+    covariance = tuple(map(tuple, found["covariance"]))
+    return Patches(found["size"], tuple(found["mean"]), covariance)
+
+
+def _fuse_batch_normalization(model: keras.Model) -> tuple[str, ...]:
+    """Speeds Keras' own layers up; says which were left as they are."""
+    left = batch_normalization.fuse(model)
+    if not left:
+        return ()
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return (
+        f"batch normalization {left[0]}{more} computes in its own way, which may be"
+        " slower than TensorFlow's fused op: it is no plain"
+        " keras.layers.BatchNormalization",
+    )

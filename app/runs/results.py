@@ -1,0 +1,133 @@
+"""`results.json`: what came out of a run, and the better of two evaluations."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.runs.folder import RunFolder
+from app.runs.network import Network
+from app.training.state import TrainState
+from base import files
+from base.errors import UserError
+from models.description import parameter_counts
+
+Line = dict[str, float]
+
+# Metrics of which more is better; of all others less is.
+_RISING = frozenset({"accuracy", "top5_accuracy", "r2"})
+
+
+@dataclasses.dataclass
+class Results:
+    """The values of results.json: README.md says what each means."""
+
+    values: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "Results":
+        """What the folder holds, or the values of a run that has not begun."""
+        if folder.results.exists():
+            return cls(json.loads(folder.results.read_text()))
+        return cls(
+            {
+                "state": "interrupted",
+                "steps": 0,
+                "epochs": 0.0,
+                "seconds": 0.0,
+                "resumes": 0,
+                "parameters": None,
+                "best": None,
+                "validation": None,
+                "test": None,
+                "weights_sha256": None,
+            }
+        )
+
+    def write(self, folder: RunFolder) -> None:
+        """Replaces results.json."""
+        files.write_json(folder.results, self.values)
+
+    def start(self, *, resumed: bool) -> None:
+        """Counts a start; until an end is written the run counts as interrupted."""
+        self.values["state"] = "interrupted"
+        self.values["resumes"] += int(resumed)
+
+    def count_test_evaluation(self) -> None:
+        """Counts a look at the test split, before it happens."""
+        test = self.values["test"] or {"evaluations": 0}
+        self.values["test"] = test | {"evaluations": test["evaluations"] + 1}
+
+    def record_test(self, metrics: dict[str, Any]) -> None:
+        """Records what was seen there."""
+        evaluations = self.values["test"]["evaluations"]
+        self.values["test"] = metrics | {"evaluations": evaluations}
+
+    def end(self, state: str, training: TrainState, steps_per_epoch: float) -> None:
+        """Records where the run is and how it ended."""
+        progress = training.progress
+        trainable, total = parameter_counts(training.model)
+        self.values |= {
+            "state": state,
+            "steps": progress.step,
+            "epochs": round(progress.step / steps_per_epoch, 4),
+            "seconds": round(progress.seconds, 3),
+            "parameters": {"trainable": trainable, "total": total},
+            "best": _metrics_of(progress.best, "epoch", "step") or None,
+            "validation": _metrics_of(progress.last) or None,
+        }
+        if sets := _sets_of(progress.last):
+            self.values["validation_sets"] = sets
+            self.values["best"]["validation_sets"] = _sets_of(progress.best)
+
+
+def _metrics_of(line: Line, *plain: str) -> dict[str, float]:
+    """The validation metrics of a line of metrics.jsonl, without their prefix."""
+    kept = {name: line[name] for name in plain if name in line}
+    prefix = "validation/"
+    return kept | {
+        name.removeprefix(prefix): value
+        for name, value in line.items()
+        if name.startswith(prefix)
+    }
+
+
+def _sets_of(line: Line) -> dict[str, dict[str, float]]:
+    """The metrics of the further validation sets, by their names."""
+    sets: dict[str, dict[str, float]] = {}
+    for tag, value in line.items():
+        if tag.startswith("validation_"):
+            name, _, metric = tag.removeprefix("validation_").partition("/")
+            sets.setdefault(name, {})[metric] = value
+    return sets
+
+
+def better_by(
+    monitor: str, network: Network, sets: Sequence[str] = ("validation",)
+) -> Callable[[Line, Line], bool]:
+    """Whether one line of metrics.jsonl is better than another.
+
+    Args:
+      monitor: a metric of the validation split, or of a set: `validation_clean/loss`.
+      network: whose task has the metric.
+      sets: what is evaluated, as metrics.jsonl names it.
+
+    Raises:
+      UserError: `monitor` is no metric of the task, or of no set.
+    """
+    names = network.metrics.results(dict.fromkeys(network.metrics.names, 1.0))
+    prefix, _, metric = monitor.rpartition("/")
+    prefix = prefix or "validation"
+    if metric == "auto":
+        metric = "accuracy" if "accuracy" in names else "loss"
+    if metric not in names or prefix not in sets:
+        of_sets = "" if len(sets) < 2 else f", alone or after {'/, '.join(sets)}/"
+        raise UserError(
+            f"--monitor={monitor}: expected auto or one of {', '.join(names)}{of_sets}"
+        )
+
+    def score(line: Line) -> tuple[float, float]:
+        value = line[f"{prefix}/{metric}"]
+        return (value if metric in _RISING else -value, -line[f"{prefix}/loss"])
+
+    return lambda line, best: score(line) > score(best)

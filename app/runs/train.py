@@ -1,0 +1,378 @@
+"""A training run from its folder to its results: what `atelier train` does.
+
+Everything that can be wrong with the flags or the data is found before the folder is
+touched. Read `train` first.
+"""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from app.configs.commands import TrainConfig
+from app.configs.training import Interval
+from app.distribution import peers, servers, strategies
+from app.distribution.agreement import Agreement
+from app.distribution.cluster import Cluster, from_environment
+from app.distribution.outstanding_steps import Standstill
+from app.reporting import summary
+from app.runs import precision, validation_sets
+from app.runs.assembly import Parts, build_parts, make_trainer
+from app.runs.data import require_same_data
+from app.runs.folder import RunFolder, Start, decide_start
+from app.runs.journal import Journal
+from app.runs.numerics import set_threads
+from app.runs.results import Results, better_by
+from app.training import checkpoints, nonfinite
+from app.training.actions import Checkpoint, Evaluate, LogNorms
+from app.training.asynchronous import AsynchronousTrainer
+from app.training.boundaries import Boundaries, step_of_epoch
+from app.training.loop import Action, Loop
+from app.training.signals import PauseRequest
+from app.training.silent import SilentJournal, SilentWriter
+from app.training.state import TrainState, weights_sha256
+from app.training.step import StepResult
+from base import files
+from base.errors import EXIT_DONE, Interrupted, TrainingFailed, UserError
+from models.description import layer_table
+
+# Steps that a stream may be ahead of the one that is trained.
+_READ_AHEAD = 64
+
+
+def train(config: TrainConfig) -> int:
+    """Trains into the run folder, or goes on with the run in it.
+
+    Raises:
+      UserError: the flags, the data or the folder are not fit; nothing was changed.
+      Interrupted: paused; the same command goes on.
+      TrainingFailed: a value was not finite, or a record could not be read.
+    """
+    assert config.run.run_dir is not None  # RunConfig refuses a missing one
+    folder = RunFolder(pathlib.Path(config.run.run_dir))
+    cluster = _cluster(config)
+    if cluster.servers and not cluster.is_chief:
+        strategies.require_fit(config.distribution, cluster)
+        set_threads(config)
+        servers.serve(cluster, config.distribution.peer_timeout, folder.is_finished)
+    folder.require_writable()
+    with contextlib.ExitStack() as held:
+        changed: dict[str, list[Any]] = {}
+        if folder.flags.exists():
+            _hold(held, folder, cluster)
+            config = precision.as_begun(config, folder)
+            changed = folder.require_same_mathematics(config)
+            if decide_start(folder, has_checkpoint=False) is Start.FINISHED:
+                if cluster.is_chief:
+                    print(f"{folder.path} is finished: nothing to do.")
+                    print(summary.describe(folder.path))
+                return EXIT_DONE
+        is_new = not folder.flags.exists()
+        run: Run | None = None
+        with _failures_named(config, cluster, lambda: run):
+            parts = build_parts(config, cluster)
+            if is_new:
+                _hold(held, folder, cluster)
+            run = Run(folder, parts)
+            run.go(changed)
+    return EXIT_DONE
+
+
+def _cluster(config: TrainConfig) -> Cluster:
+    """The tasks that the environment names."""
+    wanted = config.distribution
+    asynchronous = wanted.strategy == "parameter_server"
+    return from_environment(os.environ, wanted.parameter_servers if asynchronous else 0)
+
+
+def _failures_named(
+    config: TrainConfig, cluster: Cluster, run: "Callable[[], Run | None]"
+) -> contextlib.AbstractContextManager[None]:
+    """Within it a task that fails ends the process with status 75, by name."""
+
+    def last_step() -> int:
+        return started.step if (started := run()) else 0
+
+    def standstill() -> Standstill | None:
+        return started.standstill() if (started := run()) else None
+
+    if not cluster.servers:
+        return peers.failures_named(cluster, last_step)
+    timeout = config.distribution.peer_timeout
+    return servers.Watch(cluster, timeout, last_step, standstill).running()
+
+
+def _hold(held: contextlib.ExitStack, folder: RunFolder, cluster: Cluster) -> None:
+    """Locks the folder for its only writer; the other workers read it."""
+    if cluster.is_chief:
+        held.enter_context(folder.locked())
+
+
+class Run:
+    """One start of a run: from where the folder is to a pause or the end."""
+
+    def __init__(self, folder: RunFolder, parts: Parts) -> None:
+        self._folder = folder
+        self._config = config = parts.config
+        self._parts = parts
+        self._state = TrainState(
+            parts.network.model, parts.optimizer, parts.network.metrics.names
+        )
+        self._results = Results.read(folder)
+        self._agreement = Agreement(parts.strategy, parts.cluster)
+        self._pause = PauseRequest(self._agreement.all_of)
+        self._writer = (
+            checkpoints.Writer(folder.checkpoints, config.training.keep_checkpoints)
+            if parts.cluster.is_chief
+            else SilentWriter()
+        )
+        self._trainer = make_trainer(config, parts)
+
+    @property
+    def step(self) -> int:
+        """The last step that was done."""
+        return self._state.progress.step
+
+    def standstill(self) -> Standstill | None:
+        """Steps that workers of parameter servers owe; None while they owe none."""
+        if not isinstance(self._trainer, AsynchronousTrainer):
+            return None
+        return self._trainer.hands.standstill()
+
+    def go(self, changed: dict[str, list[Any]]) -> None:
+        """Trains from where the folder is.
+
+        Raises:
+          Interrupted: paused and saved.
+          TrainingFailed: the run cannot go on.
+        """
+        start = self._begin() if self._parts.cluster.is_chief else self._follow()
+        step = self.step
+        self._results.start(resumed=start is not Start.FRESH)
+        self._write_results()
+        journal = self._open_journal(start)
+        with contextlib.closing(journal):
+            journal.record_start(step, changed)
+            checkpoint = Checkpoint(
+                boundaries=self._boundaries(self._config.training.checkpoint_every),
+                writer=self._writer,
+                saved_step=step if start is Start.RESUME else -1,
+            )
+            with self._pause.installed():
+                self._train(journal, checkpoint, start)
+            self._end("finished")
+            journal.finish()
+        self._agreement.part()
+
+    def _open_journal(self, start: Start) -> Journal | SilentJournal:
+        if not self._parts.cluster.is_chief:
+            return SilentJournal()
+        return Journal(
+            self._folder,
+            self._config,
+            start,
+            step=self.step,
+            evaluated_step=self._state.progress.evaluated_step,
+            last_step=self._parts.last_step,
+        )
+
+    def _train(
+        self, journal: Journal | SilentJournal, checkpoint: Checkpoint, start: Start
+    ) -> None:
+        """Runs the loop; pauses and failures are recorded in results.json."""
+        try:
+            if start is not Start.RESUME:
+                table = layer_table(self._parts.network.model)
+                journal.show_model(table, self._trainer)
+            self._loop(journal, checkpoint).run()
+            self._writer.wait()
+        except Interrupted as reason:
+            self._save_and_pause(checkpoint, str(reason))
+        except TrainingFailed:
+            self._end("failed")
+            raise
+        except tf.errors.InvalidArgumentError as error:
+            raise self._unreadable(error) from error
+        finally:
+            self._trainer.stop()
+            self._writer.close()
+
+    def _unreadable(self, error: tf.errors.OpError) -> Exception:
+        """Names the record that a stream failed at; the error itself if there is none.
+
+        A stream reads ahead of the step.
+        """
+        step = self._state.progress.step
+        found = self._parts.feed.find_bad_example(step, step + _READ_AHEAD)
+        for one in self._parts.validation.values():
+            found = found or one.dataset.find_bad_example(one.split)
+        if found is None:
+            return error
+        self._end("failed")
+        return UserError(found)
+
+    def _begin(self) -> Start:
+        """Decides where to start from, and takes the state over."""
+        folder = self._folder
+        checkpoints.clean(folder.checkpoints)
+        snapshot = checkpoints.load_newest(folder.checkpoints, print)
+        start = decide_start(folder, has_checkpoint=snapshot is not None)
+        if start is not Start.FRESH:
+            now = self._parts.description["splits"]
+            require_same_data(folder, self._config, now)
+        if snapshot is not None:
+            self._state.restore(snapshot.arrays, snapshot.progress)
+        checkpoints.remove_after(folder.checkpoints, self._state.progress.step)
+        if start is not Start.RESUME:
+            folder.write_config(self._config)
+            files.write_json(folder.dataset, self._parts.description)
+        print(self._announcement(start), *self._parts.notes, sep="\n", flush=True)
+        self._agreement.all_of(self.step if snapshot is not None else -1)
+        return start
+
+    def _follow(self) -> Start:
+        """Takes over the checkpoint that the chief found whole."""
+        step, *_ = self._agreement.all_of(0)
+        if step < 0:
+            return Start.FRESH
+        snapshot = checkpoints.load(checkpoints.path_of(self._folder.checkpoints, step))
+        self._state.restore(snapshot.arrays, snapshot.progress)
+        return Start.RESUME
+
+    def _announcement(self, start: Start) -> str:
+        step, path = self._state.progress.step, self._folder.path
+        if start is Start.FRESH:
+            return f"{path}: a fresh run of {self._parts.last_step} steps"
+        if start is Start.RESTART:
+            lost = self._results.values.get("steps") or 0
+            return (
+                f"{path}: no whole checkpoint, so the run starts again from step 0"
+                f" (it had reached at least step {lost})"
+            )
+        return f"{path}: resumes at step {step} of {self._parts.last_step}"
+
+    def _loop(self, journal: Journal | SilentJournal, checkpoint: Checkpoint) -> Loop:
+        training = self._config.training
+        pause_at = None
+        if training.stop_after is not None:
+            steps_per_epoch = self._parts.order.steps_per_epoch
+            pause_at = step_of_epoch(training.stop_after, steps_per_epoch)
+        return Loop(
+            trainer=self._trainer,
+            state=self._state,
+            actions=self._actions(journal, checkpoint),
+            batch_size=self._config.data.batch_size,
+            last_step=self._parts.last_step,
+            pause=self._pause,
+            pause_at=pause_at,
+            grace=training.grace,
+            on_segment=journal.segment,
+            on_nonfinite=self._fail,
+        )
+
+    def _actions(
+        self, journal: Journal | SilentJournal, checkpoint: Checkpoint
+    ) -> tuple[Action, ...]:
+        """What is done at boundaries, in this order."""
+        actions: list[Action] = [self._evaluate(journal)]
+        if self._config.training.log_norms:
+            every = str(self._config.training.evaluate_every)
+            actions.append(
+                LogNorms(
+                    boundaries=self._boundaries(every),
+                    norms=self._trainer.norms,
+                    listener=journal.norms,
+                )
+            )
+        return (*actions, checkpoint)
+
+    def _evaluate(self, journal: Journal | SilentJournal) -> Evaluate:
+        parts, training = self._parts, self._config.training
+        return Evaluate(
+            boundaries=self._boundaries(str(training.evaluate_every)),
+            evaluators=validation_sets.make_evaluators(
+                parts.validation,
+                parts.strategy,
+                parts.network,
+                self._config.data.batch_size,
+                parts.cluster,
+                parts.copy,
+            ),
+            metrics=parts.network.metrics,
+            better=better_by(training.monitor, parts.network, [*parts.validation]),
+            patience=training.early_stopping,
+            examples_per_epoch=parts.order.epoch_size,
+            batch_size=self._config.data.batch_size,
+            pause=self._pause,
+            listeners=(journal.evaluated,),
+            measured=lambda step: self._staleness(journal, step),
+        )
+
+    def _staleness(
+        self, journal: Journal | SilentJournal, step: int
+    ) -> dict[str, float]:
+        """What metrics.jsonl says of it, where steps are asynchronous."""
+        if not isinstance(self._trainer, AsynchronousTrainer):
+            return {}
+        counts = self._trainer.take_staleness()
+        journal.staleness(step, counts)
+        mean = float(counts @ np.arange(len(counts)) / max(1.0, counts.sum()))
+        return {"staleness": round(mean, 4)}
+
+    def _boundaries(self, interval: str) -> Boundaries:
+        return Boundaries(
+            Interval.parse("checkpoint_every", interval),
+            self._parts.order.steps_per_epoch,
+            self._parts.last_step,
+        )
+
+    def _save_and_pause(self, checkpoint: Checkpoint, reason: str) -> None:
+        step = self._state.progress.step
+        if step > 0:
+            checkpoint.save(self._state)
+            self._writer.wait()
+        self._end("interrupted")
+        self._agreement.part()
+        raise Interrupted(
+            f"{reason}; saved at step {step} of {self._parts.last_step} in"
+            f" {self._folder.path}: the same command goes on"
+        )
+
+    def _end(self, state: str) -> None:
+        steps_per_epoch = self._parts.order.steps_per_epoch
+        self._results.end(state, self._state, steps_per_epoch)
+        if state == "finished":
+            with self._state.averaged():
+                digest = weights_sha256(self._state.model)
+            self._results.values["weights_sha256"] = digest
+            if not self._parts.cluster.is_chief:
+                print(f"weights_sha256 here: {digest}", flush=True)
+        self._write_results()
+
+    def _write_results(self) -> None:
+        if self._parts.cluster.is_chief:
+            self._results.write(self._folder)
+
+    def _fail(self, result: StepResult) -> None:
+        """Says where a value first was not finite."""
+        batch = self._trainer.batch_of(result.step)
+        network = self._parts.network
+        culprit = nonfinite.culprit(
+            network.model,
+            network.loss,
+            batch,
+            seed=self._config.training.seed,
+            step=result.step,
+        )
+        self._writer.close()
+        steps = checkpoints.steps_of(self._folder.checkpoints)
+        good = f"that of step {steps[-1]}" if steps else "none"
+        raise TrainingFailed(
+            f"step {result.step} gave a loss of {result.loss:g}: {culprit} was the"
+            f" first that was not finite; last good checkpoint: {good}; lower"
+            " --learning_rate or set --clip_norm, in a new --run_dir"
+        )

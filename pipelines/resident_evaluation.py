@@ -1,0 +1,49 @@
+"""The batches of a split that is held in memory, for an evaluation in compiled code."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import resident
+from pipelines.batch import Batch
+
+
+class HeldBatches:
+    """A split's examples in its order, each once; the last batch is padded.
+
+    Args:
+        examples: the decoded examples, of n each.
+        labels: of the examples.
+        batch_size: examples in a batch.
+
+    Attributes:
+        count: how many batches there are.
+    """
+
+    def __init__(self, examples: Any, labels: np.ndarray, batch_size: int) -> None:
+        self._examples = resident.hold(examples)
+        self._labels = tf.constant(labels)
+        self._size = len(labels)
+        self._batch_size = batch_size
+        self.count = -(-self._size // batch_size)
+
+    @tf.autograph.experimental.do_not_convert  # it has nothing to convert, slowly
+    def batch(
+        self,
+        index: tf.Tensor | int,
+        first: tf.Tensor | int = 0,
+        count: int | None = None,
+    ) -> Batch:
+        """The slice [first, first + count) of batch `index`; by default all of it.
+
+        For use inside a tf.function. What pads the last batch has the weight 0.
+        """
+        count = self._batch_size if count is None else count
+        begin = tf.cast(index, tf.int64) * self._batch_size + tf.cast(first, tf.int64)
+        slots = begin + tf.range(count, dtype=tf.int64)
+        is_real = slots < self._size
+        chosen = tf.where(is_real, slots, 0)
+        examples = resident.gather(self._examples, chosen, count)
+        labels = tf.gather(self._labels, chosen)
+        return Batch(examples, labels, tf.cast(is_real, tf.float32)).as_floats()

@@ -23,6 +23,7 @@ from app.training.boundaries import step_of_epoch
 from app.training.step import Trainer
 from pipelines import augmentation
 from pipelines.dataset import Dataset
+from pipelines.features import ExampleSpec
 from pipelines.feed import Feed
 from pipelines.order import Order
 
@@ -183,12 +184,12 @@ def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
 def _what_speed_depends_on(
     config: TrainConfig, strategy: tf.distribute.Strategy, description: dict[str, Any]
 ) -> dict[str, Any]:
-    features = description["features"]
+    features = ExampleSpec.from_json(description["features"])
     return {
         "model": config.model.model,
         "model_args": config.model.model_args,
-        "shape": features["shape"],
-        "classes": len(features["classes"]),
+        "shape": list(features.shape),
+        "classes": len(features.classes),
         "batch_size": config.data.batch_size,
         "augment": config.data.augment,
         "optimizer": config.optimizer.optimizer,

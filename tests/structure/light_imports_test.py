@@ -10,8 +10,13 @@ from tests.structure.import_rule import ROOMS
 
 ROOT = pathlib.Path(__file__).parents[2]
 HEAVY = ("tensorflow", "numpy", "keras")
-LIGHT_FILES = ("config.py", "errors.py", "spec.py", "features.py", "registry.py")
-ALSO_LIGHT = ("app.main", "app.reporting.metrics", "app.reporting.progress")
+LIGHT_FILES = ("config.py", "errors.py", "spec.py", "registry.py")
+ALSO_LIGHT = (
+    "app.main",
+    "app.reporting.metrics",
+    "app.reporting.progress",
+    "pipelines.features",
+)
 
 
 def light_modules() -> list[str]:

@@ -4,7 +4,6 @@ Finds the command's module, reads its flags, runs it, and turns failures into on
 and an exit status. It imports no TensorFlow.
 """
 
-import difflib
 import importlib
 import os
 import select
@@ -75,7 +74,7 @@ def _run(arguments: list[str]) -> int:
         return errors.EXIT_DONE if arguments else errors.EXIT_USER_MISTAKE
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        raise errors.UserError(_unknown_command(name))
+        raise errors.unknown("command", name, COMMANDS)
     command = importlib.import_module(f"app.commands.{name}")
     takes_command = getattr(command, "TAKES_COMMAND", False)
     rest, launched = _divided(rest) if takes_command else (rest, [])
@@ -104,12 +103,6 @@ def _divided(arguments: list[str]) -> tuple[list[str], list[str]]:
         return arguments, []
     at = arguments.index("--")
     return arguments[:at], arguments[at + 1 :]
-
-
-def _unknown_command(name: str) -> str:
-    near = difflib.get_close_matches(name, COMMANDS)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see atelier --help"
-    return f"unknown command {name!r}: expected one of {', '.join(COMMANDS)}; {hint}"
 
 
 def _help() -> str:

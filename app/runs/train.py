@@ -120,7 +120,7 @@ class Run:
         self._config = config = parts.config
         self._parts = parts
         self._state = TrainState(
-            parts.network.model, parts.optimizer, parts.network.metrics.names
+            parts.network.model, parts.optimizer, parts.network.metrics.size
         )
         self._results = Results.read(folder)
         self._agreement = Agreement(parts.strategy, parts.cluster)
@@ -152,7 +152,9 @@ class Run:
         """
         start = self._begin() if self._parts.cluster.is_chief else self._follow()
         step = self.step
-        self._results.start(resumed=start is not Start.FRESH)
+        self._results.start(
+            resumed=start is not Start.FRESH, task=self._parts.network.task
+        )
         self._write_results()
         journal = self._open_journal(start)
         with contextlib.closing(journal):

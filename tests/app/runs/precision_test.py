@@ -103,7 +103,6 @@ class SettleTest(tf.test.TestCase):
             self.assertLen(self.measured, 4)
             self.assertEqual(json.loads(kept.read_text())["of"]["model"], "a model")
 
-
     def test_without_a_home_it_is_measured_and_not_kept(self):
         nobody = mock.patch("pathlib.Path.home", side_effect=RuntimeError)
         with cpu("amx_bf16"), nobody:

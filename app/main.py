@@ -1,7 +1,6 @@
 """The command line: `atelier COMMAND [--flag=value …]`.
 
-Finds the command's module, reads its flags, runs it, and turns failures into one line
-and an exit status. It imports no TensorFlow.
+Finds the command's module, reads its flags, and runs it. It imports no TensorFlow.
 """
 
 import importlib
@@ -11,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from app import caches, tf_startup
+from app import caches, exit_status, tf_startup
 from app.configs import flags
 from app.distribution import process_exit
 from base import errors
@@ -31,7 +30,8 @@ _HELP = ("--help", "-help", "-h", "help", "--helpfull", "--helpshort")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the console script's entry. Returns the exit status."""
     try:
-        status = _run_guarded(list(sys.argv[1:] if arguments is None else arguments))
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = exit_status.guarded(lambda: _run(given))
         sys.stdout.flush()
         return process_exit.leave(status)
     except BrokenPipeError:
@@ -51,21 +51,6 @@ def _has_no_reader(stream: TextIO) -> bool:
     watched = select.poll()
     watched.register(stream.fileno(), 0)
     return any(event & select.POLLERR for _, event in watched.poll(0))
-
-
-def _run_guarded(arguments: list[str]) -> int:
-    """Runs one command; failures that have a status of their own become it."""
-    try:
-        return _run(arguments)
-    except errors.UserError as error:
-        print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_USER_MISTAKE
-    except errors.Interrupted as error:
-        print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_INTERRUPTED
-    except (errors.TrainingFailed, errors.ExportRefused) as error:
-        print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_FAILED
 
 
 def _run(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from base.errors import UserError, closest
+from base.errors import UserError, did_you_mean
 from pipelines import color, geometric
 from pipelines.cropping import Cropping
 
@@ -124,10 +124,9 @@ def parse(text: str) -> Augmentation:
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = item.partition("=")
         if name not in _ARGUMENTS:
-            near = closest(name, _ARGUMENTS)
-            hint = f"did you mean {near}? " if near else ""
+            hint = did_you_mean(name, _ARGUMENTS)
             raise UserError(
-                f"--augment: {name!r} is not known; {hint}Known are "
+                f"--augment: {name!r} is not known{hint}. Known are "
                 f"{', '.join(_ARGUMENTS)}, {_EXAMPLE}."
             )
         if name in values:

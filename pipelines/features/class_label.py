@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from base.errors import UserError, closest
+from base.errors import UserError, did_you_mean
 from pipelines.config import BALANCED, parse_class_weights
 from pipelines.features.targets import Recognized, TargetFeature, TargetWeights
 
@@ -142,10 +142,9 @@ class ClassLabel(TargetFeature):
         weights = np.ones(len(self.classes))
         for label, weight in parse_class_weights(asked).items():
             if label not in self.classes:
-                near = closest(label, self.classes)
-                hint = f"did you mean {near}? " if near else ""
+                hint = did_you_mean(label, self.classes)
                 raise UserError(
-                    f"--class_weights={asked}: {name} has no class {label!r}; {hint}It "
+                    f"--class_weights={asked}: {name} has no class {label!r}{hint}. It "
                     f"has {', '.join(self.classes[:_LISTED])}."
                 )
             weights[self.classes.index(label)] = weight

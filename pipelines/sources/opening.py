@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from base.errors import UserError, closest
+from base.errors import UserError, did_you_mean
 from pipelines.config import DataConfig
 from pipelines.features import ExampleSpec
 from pipelines.packed_format import MANIFEST
@@ -73,10 +73,9 @@ def open_source(config: DataConfig, like: ExampleSpec | None = None) -> Source:
             f"--dataset={name}: this kind of source cannot be read; expected one of "
             f"{_KNOWN}."
         )
-    near = closest(name, ["digits"])
-    hint = f"did you mean {near}? " if near else ""
+    hint = did_you_mean(name, ["digits"])
     raise UserError(
-        f"--dataset={name}: no such folder or dataset; {hint}There are {_KNOWN}."
+        f"--dataset={name}: no such folder or dataset{hint}. There are {_KNOWN}."
     )
 
 

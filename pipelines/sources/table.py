@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from base.errors import UserError, closest
+from base.errors import UserError, did_you_mean
 from pipelines import tables
 from pipelines.features import ExampleSpec, Table, TableColumn, TargetFeature, registry
 from pipelines.sources.base import TAKEN_FOR, TargetsInMemory
@@ -134,10 +134,9 @@ def _checked_column(name: str, table: pa.Table, flag: str, column: str | None) -
             f"of {names}."
         )
     if column not in table.column_names:
-        near = closest(column, table.column_names)
-        hint = f"did you mean {near}? " if near else ""
+        hint = did_you_mean(column, table.column_names)
         raise UserError(
-            f"--{flag}={column}: {name} has no such column; {hint}It has {names}."
+            f"--{flag}={column}: {name} has no such column{hint}. It has {names}."
         )
     return column
 

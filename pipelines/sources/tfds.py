@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from base.errors import UserError, closest
+from base.errors import UserError, did_you_mean
 from pipelines.features import ExampleSpec, Image, InputFeature, Recognized
 from pipelines.packed_format import MANIFEST
 from pipelines.sources import arrayfiles
@@ -49,8 +49,7 @@ def open_named(dataset: str, data_dir: str | None) -> Source:
         builder = tfds.builder(name, data_dir=place)
     except tfds.core.DatasetNotFoundError:
         known = tfds.list_builders(with_community_datasets=False)
-        near = closest(name, known)
-        hint = f"; did you mean tfds:{near}?" if near else ""
+        hint = did_you_mean(name, known)
         raise UserError(
             f"--dataset={dataset}: TensorFlow Datasets knows no {name}, and {place} "
             f"holds none{hint}"

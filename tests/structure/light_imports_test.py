@@ -4,9 +4,12 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 
 from tests.structure.import_rule import ROOMS
+
+pytestmark = pytest.mark.process
 
 ROOT = pathlib.Path(__file__).parents[2]
 HEAVY = ("tensorflow", "numpy", "keras")

@@ -5,6 +5,7 @@ import pathlib
 from unittest import mock
 
 import keras
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -87,6 +88,7 @@ class RecomputationTest(tf.test.TestCase, parameterized.TestCase):
         ]
         self.assertGreater(max(differences), 0.01)
 
+    @pytest.mark.process
     def test_less_memory(self):
         root = pathlib.Path(self.get_temp_dir())
         peaks = []

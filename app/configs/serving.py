@@ -30,8 +30,9 @@ class ExportOptions:
     max_accuracy_loss: float = dataclasses.field(
         default=0.01,
         metadata={
-            "help": "Validation accuracy that --quantize may cost, 0.01 is one point"
-            " in a hundred; for regression the mean absolute error it may add, in"
+            "help": "What --quantize may cost on the validation split, by the task's"
+            " own measure: of classification the accuracy it may take, 0.01 is one"
+            " point in a hundred; of regression the mean absolute error it may add, in"
             " standard deviations of the targets. Beyond it nothing is published."
         },
     )

@@ -3,11 +3,16 @@
 import hashlib
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from app.serving.columns import ServedColumn
 from app.serving.signatures import Contract
+from base import files
 from base.errors import UserError
+from models.spec import Outputs
+from models.tasks.base import Task
+from models.tasks.registry import task_of
 from pipelines.features import Features
 
 FILE_NAME = "export.json"
@@ -16,15 +21,31 @@ _BLOCK = 1 << 20
 
 def signatures(contract: Contract) -> dict[str, Any]:
     """Names, types and shapes of what the SavedModel takes and answers."""
+    answers = {
+        name: _tensor(spec.dtype, None, *spec.shape)
+        for name, spec in contract.answer_specs.items()
+    }
     return {
         signature: {
             "inputs": {
                 name: _tensor(spec.dtype.name, *spec.shape.as_list())
                 for name, spec in specs.items()
             },
-            "outputs": _answers(contract.features),
+            "outputs": answers,
         }
-        for signature, specs in contract.signatures.items()
+        for signature, specs in contract.input.signatures.items()
+    }
+
+
+def task(contract: Contract) -> dict[str, Any]:
+    """What the model learnt, by which `contract_of` finds the task again."""
+    outputs = contract.task.outputs
+    return {
+        "name": outputs.task,
+        "size": outputs.size,
+        "names": list(contract.names),
+        "mean": list(outputs.mean),
+        "std": list(outputs.std),
     }
 
 
@@ -42,8 +63,7 @@ def files_of(version: pathlib.Path) -> dict[str, dict[str, Any]]:
 
 def write(version: pathlib.Path, content: dict[str, Any]) -> None:
     """Writes export.json; it is the last file of an export."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    (version / FILE_NAME).write_text(text)
+    files.write_json(version / FILE_NAME, content)
 
 
 def read_verified(version: pathlib.Path) -> dict[str, Any]:
@@ -81,24 +101,39 @@ def read_verified(version: pathlib.Path) -> dict[str, Any]:
 
 
 def contract_of(content: dict[str, Any]) -> Contract:
-    """The contract that an export was made by."""
-    return Contract(
-        features=Features.from_json(content["features"]),
-        max_pixels=content["max_pixels"],
-        temperature=content["temperature"],
-        columns=tuple(ServedColumn(**column) for column in content["columns"]),
-    )
+    """The contract that an export was made by.
+
+    Raises:
+      UserError: another version of Atelier made it, or its task is not known here.
+    """
+    try:
+        features = Features.from_json(content["features"])
+        return Contract(
+            features=features,
+            task=_task_in(content, features),
+            max_pixels=content["max_pixels"],
+            temperature=content["temperature"],
+            columns=tuple(ServedColumn(**column) for column in content["columns"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the {FILE_NAME} of {content.get('name')} is of another version of Atelier"
+            f" ({type(error).__name__}: {error}); export the run again"
+        ) from error
 
 
-def _answers(features: Features) -> dict[str, Any]:
-    if features.task == "regression":
-        targets = () if features.targets == 1 else (features.targets,)
-        return {"value": _tensor("float32", None, *targets)}
-    return {
-        "probabilities": _tensor("float32", None, len(features.classes)),
-        "class_id": _tensor("int64", None),
-        "label": _tensor("string", None),
-    }
+def _task_in(content: Mapping[str, Any], features: Features) -> Task:
+    """The task that an export says, or that its features say in older ones.
+
+    An older export has no mean and no standard deviation of its targets, of which
+    answers do not depend.
+    """
+    found = content.get("task")
+    if found is None:
+        size = len(features.classes) or features.targets
+        return task_of(Outputs(features.task, size))
+    mean, std = tuple(found["mean"]), tuple(found["std"])
+    return task_of(Outputs(found["name"], found["size"], mean, std))
 
 
 def _tensor(dtype: str, *shape: int | None) -> dict[str, Any]:

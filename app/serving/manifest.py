@@ -1,6 +1,6 @@
 """`export.json`: what an export is, and the SHA-256 of every file of it."""
 
-import hashlib
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
@@ -16,7 +16,6 @@ from models.tasks.registry import task_of
 from pipelines.features import Features
 
 FILE_NAME = "export.json"
-_BLOCK = 1 << 20
 
 
 def signatures(contract: Contract) -> dict[str, Any]:
@@ -39,23 +38,14 @@ def signatures(contract: Contract) -> dict[str, Any]:
 
 def task(contract: Contract) -> dict[str, Any]:
     """What the model learnt, by which `contract_of` finds the task again."""
-    outputs = contract.task.outputs
-    return {
-        "name": outputs.task,
-        "size": outputs.size,
-        "names": list(contract.names),
-        "mean": list(outputs.mean),
-        "std": list(outputs.std),
-    }
+    outputs = dataclasses.asdict(contract.task.outputs)
+    return {"name": outputs.pop("task"), **outputs, "names": contract.names}
 
 
 def files_of(version: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Size in bytes and SHA-256 of each file but export.json, by its relative path."""
     return {
-        path.relative_to(version).as_posix(): {
-            "bytes": path.stat().st_size,
-            "sha256": _sha256(path),
-        }
+        path.relative_to(version).as_posix(): files.size_and_sha256(path)
         for path in sorted(version.rglob("*"))
         if path.is_file() and path.relative_to(version).as_posix() != FILE_NAME
     }
@@ -125,24 +115,20 @@ def contract_of(content: dict[str, Any]) -> Contract:
 def _task_in(content: Mapping[str, Any], features: Features) -> Task:
     """The task that an export says, or that its features say in older ones.
 
-    An older export has no mean and no standard deviation of its targets, of which
-    answers do not depend.
+    An older export has no mean and no standard deviation of its targets, on
+    which answers do not depend.
     """
     found = content.get("task")
     if found is None:
         size = len(features.classes) or features.targets
         return task_of(Outputs(features.task, size))
-    mean, std = tuple(found["mean"]), tuple(found["std"])
-    return task_of(Outputs(found["name"], found["size"], mean, std))
+    outputs: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in found.items()
+        if key != "name"
+    }
+    return task_of(Outputs(found["name"], **outputs))
 
 
 def _tensor(dtype: str, *shape: int | None) -> dict[str, Any]:
     return {"dtype": dtype, "shape": list(shape)}
-
-
-def _sha256(path: pathlib.Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

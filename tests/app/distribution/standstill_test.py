@@ -39,7 +39,7 @@ def look_at_steps_more_often() -> None:
 def look_at_no_steps() -> None:
     """The same without the watch for steps."""
     look_at_steps_more_often()
-    outstanding_steps.Hands.standstill = lambda self: None  # type: ignore[method-assign]
+    outstanding_steps.OutstandingSteps.standstill = lambda self: None  # type: ignore[method-assign]
 
 
 class StandstillTest(TasksTestCase):

@@ -32,8 +32,9 @@ from app.training.evaluation import Predictions
 from base.errors import ExportRefused, UserError
 from models.spec import Outputs
 from models.tasks import registry
-from models.tasks.base import Answers, AnswerSpec
+from models.tasks.base import Answers, AnswerSpec, Task
 from models.tasks.classification import Classification
+from models.tasks.multilabel import MultiLabel
 from models.tasks.registry import task_of
 from pipelines.features import Features
 from tests.app.serving import exported_runs
@@ -82,15 +83,15 @@ class OwnTaskTest(tf.test.TestCase):
         run = exported_runs.exported_run(self.folder / "r", source, "--model=linear")
         self.run_ = run
 
-    def learning(self, task: type[Classification], name: str = "") -> ExportedRun:
+    def learning(self, task: type[Task], name: str = "") -> ExportedRun:
         outputs = self.run_.network.task.outputs
         learns = task(dataclasses.replace(outputs, task=name or outputs.task))
         network = dataclasses.replace(self.run_.network, task=learns)
         return dataclasses.replace(self.run_, network=network)
 
-    def build(self, run: ExportedRun) -> tuple[pathlib.Path, dict]:
+    def build(self, run: ExportedRun, *options: str) -> tuple[pathlib.Path, dict]:
         self.run_.folder.path.mkdir(exist_ok=True)
-        config = exported_runs.export_config(self.run_.folder.path)
+        config = exported_runs.export_config(self.run_.folder.path, *options)
         version = self.folder / "version"
         with exported_runs.runtimes_in_this_process():
             content = exporting.build(run, config, version, self.folder)
@@ -134,6 +135,31 @@ class OwnTaskTest(tf.test.TestCase):
         self.assertEqual(label, NAMES[int(class_id)])
         self.assertEqual(label, answer["label"].decode())
 
+    def test_labels_that_do_not_exclude_one_another(self) -> None:
+        run = self.learning(MultiLabel, "multilabel")
+        version, content = self.build(run, "--format=saved_model,litert")
+        for runtime, found in content["parity"].items():
+            self.assertLessEqual(found["largest_difference"], 1e-5, runtime)
+        outputs = content["signatures"]["serving_default"]["outputs"]
+        self.assertEqual(outputs["predicted"], {"dtype": "bool", "shape": [None, 3]})
+        card = (version / "MODEL_CARD.md").read_text()
+        self.assertIn("3 labels: a, b, ä c.", card)
+        exported = loading.Exported(version)
+        answers = exported.answers(np.ones((2, 5), np.float32))
+        answer = {name: values[1] for name, values in answers.items()}
+        table = answer_table.table_of(exported.contract)
+        self.assertEqual(
+            table.header(exported.contract, 1),
+            ["labels", *(f"probability_{name}" for name in NAMES)],
+        )
+        labels, *probabilities = table.cells(answer, exported.contract, 1)
+        said = [
+            name
+            for name, p in zip(NAMES, probabilities, strict=True)
+            if float(p) >= 0.5
+        ]
+        self.assertEqual(labels, ";".join(said))
+
     def test_answers_that_are_not_as_specified_are_refused(self) -> None:
         with self.assertRaisesRegex(
             UserError, r"answers probabilities float32 \[None, 3\].*say: .*\[None, 4\]"
@@ -156,19 +182,23 @@ class ManifestTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_the_task_stands_in_it(self) -> None:
         expected = {"name": "classification", "size": 3, "names": list(NAMES)}
-        self.assertEqual(self.content["task"], expected | {"mean": [], "std": []})
+        nothing = {"mean": [], "std": [], "thresholds": []}
+        self.assertEqual(self.content["task"], expected | nothing)
         contract = manifest.contract_of(self.content)
-        self.assertEqual(contract.task, task_of(Outputs("classification", 3)))
+        expected = task_of(Outputs("classification", 3, names=NAMES))
+        self.assertEqual(contract.task, expected)
 
-    def test_targets_keep_their_mean_and_deviation(self) -> None:
-        outputs = Outputs("regression", 2, (0.1, 1e9 + 0.3), (1 / 3, 2.0))
-        features = Features("vector", (5,), "regression", targets=2)
-        contract = Contract(features, task_of(outputs), max_pixels=1)
-        content = self.content | {
-            "features": features.to_json(),
-            "task": json.loads(json.dumps(manifest.task(contract))),
-        }
-        self.assertEqual(manifest.contract_of(content).task.outputs, outputs)
+    @parameterized.parameters(
+        Outputs("regression", 2, (0.1, 1e9 + 0.3), (1 / 3, 2.0), names=("x", "y")),
+        Outputs("multilabel", 2, names=("x", "y"), thresholds=(0.1, 1 / 3)),
+    )
+    def test_all_that_answers_depend_on_is_kept(self, outputs: Outputs) -> None:
+        before = manifest.contract_of(self.content)
+        contract = dataclasses.replace(before, task=task_of(outputs))
+        written = json.loads(json.dumps(manifest.task(contract)))
+        found = manifest.contract_of(self.content | {"task": written})
+        self.assertEqual(found.task.outputs, outputs)
+        self.assertEqual(found.names, ("x", "y"))
 
     def test_an_export_made_before_there_were_tasks(self) -> None:
         del self.content["task"]

@@ -18,7 +18,7 @@ from models.metrics import Metrics
 from models.spec import Column, Inputs, Outputs, Patches
 from models.tasks.base import Task
 from models.tasks.registry import task_of
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
 from pipelines.order import Order
 
 
@@ -57,7 +57,7 @@ def build_network(
     Raises:
       UserError: the model does not fit the examples.
     """
-    features = Features.from_json(description["features"])
+    features = ExampleSpec.from_json(description["features"])
     statistics = description["statistics"]
     inputs = Inputs(
         kind=features.kind,

@@ -20,7 +20,6 @@ from pipelines.features.values import Values
 from pipelines.features.vector import Vector
 
 # What `ExampleSpec` was called, for code that has not been moved yet.
-Features = ExampleSpec
 
 __all__ = [
     "Boolean",

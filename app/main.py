@@ -9,7 +9,7 @@ import importlib
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from app import caches, tf_startup
@@ -29,10 +29,19 @@ COMMANDS = {
 _HELP = ("--help", "-help", "-h", "help", "--helpfull", "--helpshort")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; the console script's entry. Returns the exit status."""
+def main(
+    arguments: Sequence[str] | None = None,
+    on_failure: Callable[[Exception], None] = lambda error: None,
+) -> int:
+    """Runs one command; the console script's entry. Returns the exit status.
+
+    Args:
+      arguments: of the command line; by default the process's own.
+      on_failure: told what ended the command, before it is said or raised.
+    """
     try:
-        status = _run_guarded(list(sys.argv[1:] if arguments is None else arguments))
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = _run_guarded(given, on_failure)
         sys.stdout.flush()
         return process_exit.leave(status)
     except BrokenPipeError:
@@ -54,19 +63,28 @@ def _has_no_reader(stream: TextIO) -> bool:
     return any(event & select.POLLERR for _, event in watched.poll(0))
 
 
-def _run_guarded(arguments: list[str]) -> int:
+def _run_guarded(arguments: list[str], on_failure: Callable[[Exception], None]) -> int:
     """Runs one command; failures that have a status of their own become it."""
     try:
         return _run(arguments)
-    except errors.UserError as error:
+    except Exception as error:
+        on_failure(error)
+        status = _status_of(error)
+        if status is None:
+            raise
         print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_USER_MISTAKE
-    except errors.Interrupted as error:
-        print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_INTERRUPTED
-    except (errors.TrainingFailed, errors.ExportRefused) as error:
-        print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_FAILED
+        return status
+
+
+def _status_of(error: Exception) -> int | None:
+    match error:
+        case errors.UserError():
+            return errors.EXIT_USER_MISTAKE
+        case errors.Interrupted():
+            return errors.EXIT_INTERRUPTED
+        case errors.TrainingFailed() | errors.ExportRefused():
+            return errors.EXIT_FAILED
+    return None
 
 
 def _run(arguments: list[str]) -> int:

@@ -57,12 +57,19 @@ class Starter:
         self._cores = shares(available_cores(), config.workers)
         self._gpus = shares(available_gpus(), config.workers)
 
-    def start(self, slot: int, arguments: Sequence[str], log: pathlib.Path) -> Process:
-        """Starts `atelier train` on the share of a slot."""
+    def start(
+        self,
+        slot: int,
+        arguments: Sequence[str],
+        log: pathlib.Path,
+        failure: pathlib.Path,
+    ) -> Process:
+        """Starts `atelier train` on the share of a slot; see `trial.train`."""
         cores, gpus = self._cores[slot], self._gpus[slot]
         visible = ",".join(gpus) if gpus else None
         return self._started(
-            trial.train, (list(arguments), log, cores, visible, self._memory_gb)
+            trial.train,
+            (list(arguments), log, failure, cores, visible, self._memory_gb),
         )
 
     def rehearse(

@@ -23,6 +23,7 @@ _GB = 10**9
 def train(
     arguments: Sequence[str],
     log: pathlib.Path,
+    failure: pathlib.Path,
     cores: Collection[int],
     gpus: str | None,
     memory_gb: float | None,
@@ -32,20 +33,26 @@ def train(
     Args:
       arguments: of `atelier train`.
       log: takes what is printed.
+      failure: takes `kind` and `message` of what ended it before its end. A mistake in
+        its flags is found before there is a run folder, which could say so.
       cores: that it may use; empty leaves all.
       gpus: value of CUDA_VISIBLE_DEVICES, or None to leave it.
       memory_gb: most memory it may take.
     """
     from app.main import main
 
-    _run(lambda: main(["train", *arguments]), log, cores, gpus, memory_gb)
+    def work() -> int:
+        return main(["train", *arguments], lambda error: _write(failure, error))
+
+    _run(work, log, cores, gpus, memory_gb)
 
 
 def rehearse(arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path) -> None:
     """Opens the data and builds the model of one configuration, without training.
 
-    Writes the tags that its metrics.jsonl will have to `answer`. Exits with 2 where the
-    flags do not fit the data.
+    Writes to `answer` which way each tag of its metrics.jsonl is better, and which one
+    tells the best epoch: `directions` and `monitor`. Where the flags do not fit the
+    data, exits with 2 and writes the failure.
     """
     _run(lambda: _rehearse(arguments, answer), log, (), None, None)
 
@@ -54,6 +61,7 @@ def _rehearse(arguments: Sequence[str], answer: pathlib.Path) -> int:
     from app import tf_startup
     from app.configs import flags
     from app.configs.commands import TrainConfig
+    from app.reporting import metrics
     from base import files
     from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
 
@@ -64,12 +72,24 @@ def _rehearse(arguments: Sequence[str], answer: pathlib.Path) -> int:
         parts = train.build_parts(flags.parse(TrainConfig, arguments))
     except UserError as error:
         print(f"atelier: {error}", file=sys.stderr)
+        _write(answer, error)
         return EXIT_USER_MISTAKE
-    metrics = parts.network.metrics
-    names = metrics.results(dict.fromkeys(metrics.names, 1.0))
-    tags = [f"{split}/{name}" for split in ("train", "validation") for name in names]
-    files.write_json(answer, [*tags, "examples_per_second", "seconds", "input_wait"])
+    directions: dict[str, str | None] = {
+        f"{split}/{metric.name}": metric.direction
+        for split in ("train", *parts.validation)
+        for metric in parts.network.metrics.declared
+    }
+    directions |= {name: told.direction for name, told in metrics.OF_EVERY_RUN.items()}
+    monitor = f"validation/{parts.network.task.monitor}"
+    files.write_json(answer, {"directions": directions, "monitor": monitor})
     return EXIT_DONE
+
+
+def _write(path: pathlib.Path, error: Exception) -> None:
+    from app.runs.failures import failure_of
+    from base import files
+
+    files.write_json(path, failure_of(error))
 
 
 def _run(

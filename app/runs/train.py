@@ -20,7 +20,7 @@ from app.distribution.agreement import Agreement
 from app.distribution.cluster import Cluster, from_environment
 from app.distribution.outstanding_steps import Standstill
 from app.reporting import summary
-from app.runs import precision, validation_sets
+from app.runs import failures, precision, validation_sets
 from app.runs.assembly import Parts, build_parts, make_trainer, trainer_parts
 from app.runs.data import require_same_data
 from app.runs.folder import RunFolder, Start, decide_start
@@ -37,7 +37,13 @@ from app.training.segments import StepResult
 from app.training.signals import PauseRequest
 from app.training.state import TrainState, weights_sha256
 from base import files
-from base.errors import EXIT_DONE, Interrupted, TrainingFailed, UserError
+from base.errors import (
+    EXIT_DONE,
+    Interrupted,
+    NonFinite,
+    TrainingFailed,
+    UnreadableExample,
+)
 from models.description import layer_table
 
 # Steps that a stream may be ahead of the one that is trained.
@@ -110,6 +116,7 @@ def _hold(held: contextlib.ExitStack, folder: RunFolder, cluster: Cluster) -> No
     """Locks the folder for its only writer; the other workers read it."""
     if cluster.is_chief:
         held.enter_context(folder.locked())
+        held.enter_context(failures.recorded(folder))
 
 
 class Run:
@@ -192,7 +199,7 @@ class Run:
             self._loop(journal, checkpoint).run()
             self._writer.wait()
         except Interrupted as reason:
-            self._save_and_pause(checkpoint, str(reason))
+            self._save_and_pause(checkpoint, reason)
         except TrainingFailed:
             self._end("failed")
             raise
@@ -214,7 +221,7 @@ class Run:
         if found is None:
             return error
         self._end("failed")
-        return UserError(found)
+        return UnreadableExample(found)
 
     def _begin(self) -> Start:
         """Decides where to start from, and takes the state over."""
@@ -327,14 +334,14 @@ class Run:
             self._parts.last_step,
         )
 
-    def _save_and_pause(self, checkpoint: Checkpoint, reason: str) -> None:
+    def _save_and_pause(self, checkpoint: Checkpoint, reason: Interrupted) -> None:
         step = self._state.progress.step
         if step > 0:
             checkpoint.save(self._state)
             self._writer.wait()
         self._end("interrupted")
         self._agreement.part()
-        raise Interrupted(
+        raise type(reason)(
             f"{reason}; saved at step {step} of {self._parts.last_step} in"
             f" {self._folder.path}: the same command goes on"
         )
@@ -366,7 +373,7 @@ class Run:
         self._writer.close()
         steps = checkpoints.steps_of(self._folder.checkpoints)
         good = f"that of step {steps[-1]}" if steps else "none"
-        raise TrainingFailed(
+        raise NonFinite(
             f"step {result.step} gave a loss of {result.loss:g}: {culprit} was the"
             f" first that was not finite; last good checkpoint: {good}; lower"
             " --learning_rate or set --clip_norm, in a new --run_dir"

@@ -19,8 +19,6 @@ from pipelines.features.targets import Recognized, TargetFeature
 from pipelines.features.values import Values
 from pipelines.features.vector import Vector
 
-# What `ExampleSpec` was called, for code that has not been moved yet.
-
 __all__ = [
     "Boolean",
     "Category",
@@ -29,7 +27,6 @@ __all__ = [
     "Date",
     "ExampleSpec",
     "Feature",
-    "Features",
     "Image",
     "InputFeature",
     "LabelSet",

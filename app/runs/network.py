@@ -60,8 +60,8 @@ def build_network(
     features = ExampleSpec.from_json(description["features"])
     statistics = description["statistics"]
     inputs = Inputs(
-        kind=features.kind,
-        shape=tuple(side or 0 for side in features.shape),
+        kind=features.input.kind,
+        shape=tuple(side or 0 for side in features.input.shape),
         columns=tuple(
             Column(**{**column, "vocabulary": tuple(column.get("vocabulary", ()))})
             for column in statistics.get("columns", ())
@@ -70,10 +70,11 @@ def build_network(
     )
     task = task_of(
         Outputs(
-            task=features.task,
-            size=len(features.classes) or features.targets,
+            task=features.target.task,
+            size=features.target.width,
             mean=tuple(statistics["target_mean"]),
             std=tuple(statistics["target_std"]),
+            names=features.target.part_names,
         )
     )
     model = registry.build(

@@ -213,7 +213,7 @@ def gate(
             examples,
             answers,
             run.network.task,
-            run.dataset.features.classes,
+            run.dataset.features.target.part_names,
         )
         for runtime, found_by in answered.items()
         for signature, answers in found_by.answers.items()

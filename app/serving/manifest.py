@@ -120,8 +120,8 @@ def _task_in(content: Mapping[str, Any], features: ExampleSpec) -> Task:
     """
     found = content.get("task")
     if found is None:
-        size = len(features.classes) or features.targets
-        return task_of(Outputs(features.task, size))
+        target = features.target
+        return task_of(Outputs(target.task, target.width))
     outputs: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in found.items()

@@ -53,7 +53,7 @@ class Contract:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the model's outputs; () where they have none."""
-        return self.task.outputs.names or self.features.classes
+        return self.task.outputs.names or self.features.target.part_names
 
     @property
     def named_answers(self) -> dict[str, str]:

@@ -53,14 +53,14 @@ def _keep(
     probabilities = scipy.special.softmax(logits, axis=-1)
     mistakes = most_confident_mistakes(labels, probabilities, _MOST_KEPT)
     more = {"mistake_indices": mistakes}
-    if dataset.features.kind == "image" and len(mistakes):
+    if dataset.features.input.kind == "image" and len(mistakes):
         more["mistake_images"] = dataset.examples(split, mistakes).inputs
     return SplitPredictions(
         task=evaluated.task.name,
         labels=labels,
         outputs=probabilities,
         names=tuple(dataset.names(split)),
-        classes=dataset.features.classes,
+        classes=dataset.features.target.part_names,
         more=more,
     )
 

@@ -47,7 +47,7 @@ class ImageInput(ArrayInput):
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of what the model takes."""
-        height, width, channels = (side or 0 for side in self.features.shape)
+        height, width, channels = (side or 0 for side in self.features.input.shape)
         return height, width, channels
 
     @property

@@ -35,7 +35,7 @@ def columns_of(dataset: Dataset) -> tuple[ServedColumn, ...]:
 
 
 def _class_of(features: ExampleSpec) -> type[ServedInput]:
-    kind: str = features.kind
+    kind: str = features.input.kind
     if kind not in INPUTS:
         raise unknown("kind of input to serve", kind, INPUTS)
     return INPUTS[kind]

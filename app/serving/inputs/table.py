@@ -24,6 +24,7 @@ from app.serving.inputs.base import (
 )
 from base.errors import UserError
 from pipelines.dataset import Dataset
+from pipelines.features import ExampleSpec, Table
 
 # Rows that are looked at together.
 _CHUNK = 4096
@@ -43,8 +44,8 @@ class TableInput(ServedInput):
     @classmethod
     def columns_of(cls, dataset: Dataset) -> tuple[ServedColumn, ...]:
         """The columns, once it is known in which of them values are missing."""
-        given = dataset.features.columns
-        numeric = [column.name for column in given if column.kind != "categorical"]
+        table = _table_of(dataset.features)
+        numeric = [column.name for column in table.groups.get("numbers", ())]
         total, missing = len(dataset.source), np.zeros(len(numeric), np.bool_)
         for start in range(0, total if numeric else 0, _CHUNK):
             indices = np.arange(start, min(start + _CHUNK, total))
@@ -52,19 +53,15 @@ class TableInput(ServedInput):
             assert isinstance(rows, dict)  # as a table's are
             missing |= np.isnan(rows["numbers"]).any(axis=0)
         names = {name for name, lacks in zip(numeric, missing, strict=True) if lacks}
-        return columns.serve(given, names)
+        return columns.serve(table.columns, names)
 
     @property
     def raw_inputs(self) -> Specs:
         """`numbers` float32 [None, N], `texts` string [None, T], as there are any."""
-        kinds = [column.kind for column in self.features.columns]
-        texts = kinds.count("categorical")
-        widths = {"numbers": len(kinds) - texts, "texts": texts}
         types = {"numbers": tf.float32, "texts": tf.string}
         return {
-            part: tf.TensorSpec([None, width], types[part], name=part)
-            for part, width in widths.items()
-            if width
+            part: tf.TensorSpec([None, len(group)], types[part], name=part)
+            for part, group in _table_of(self.features).groups.items()
         }
 
     @property
@@ -136,6 +133,11 @@ class TableInput(ServedInput):
             raise UserError(
                 f"--input={path}: no such file; expected a CSV or Parquet file"
             )
-        given = self.features.columns
+        given = _table_of(self.features).columns
         table = tables.read_table(path, pathlib.Path(path), given)
         return tables.rows_of(path, table, given)
+
+
+def _table_of(features: ExampleSpec) -> Table:
+    assert isinstance(features.input, Table)  # the registry has it by that kind
+    return features.input

@@ -35,7 +35,7 @@ class VectorInput(ArrayInput):
     @property
     def raw_inputs(self) -> Specs:
         """`features` float32 [None, F]."""
-        shape = [None, *(side or 0 for side in self.features.shape)]
+        shape = [None, *(side or 0 for side in self.features.input.shape)]
         return {"features": tf.TensorSpec(shape, tf.float32, name="features")}
 
     def golden(self, dataset: Dataset) -> GoldenInputs:

@@ -8,8 +8,9 @@ import math
 from typing import Any
 
 from base.errors import UserError, unknown
+from models.tasks import registry
 
-LOSSES = ("auto", "cross_entropy", "mae", "mse", "huber")
+LOSSES = ("auto", *registry.loss_names())
 OPTIMIZERS = (
     "adadelta",
     "adafactor",

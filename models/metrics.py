@@ -5,38 +5,96 @@ each example counts once whatever the batches were.
 """
 
 import dataclasses
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol
 
 import tensorflow as tf
 
-from models.losses import as_targets
-from models.spec import Outputs
+from base.errors import unknown
 
-_TOP = 5
+OF_EVERY_TASK = ("examples", "weight", "loss")
 
 
-def metrics_for(outputs: Outputs) -> "Metrics":
-    """The metrics of a model with these outputs."""
-    if outputs.task == "classification":
-        return ClassificationMetrics(outputs)
-    return RegressionMetrics(outputs)
+def total(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The sum of `values` [B], float64, without those whose weight [B] is 0."""
+    values = float64(values)
+    return tf.reduce_sum(tf.where(weights > 0, values, tf.zeros_like(values)))
+
+
+def float64(values: tf.Tensor) -> tf.Tensor:
+    """The same values as float64, in which all sums are taken."""
+    return tf.cast(values, tf.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """What a figure means, declared once and written into every run.
+
+    Attributes:
+        name: As metrics.jsonl names it, after the split.
+        title: For people.
+        direction: Whether more (`max`) or less (`min`) of it is better.
+        unit: Of its values; empty for a share or a score without one.
+        interval: From the sums over a split to its 95 % interval, (low, high); None
+            where it has none.
+    """
+
+    name: str
+    title: str
+    direction: Literal["max", "min"]
+    unit: str = ""
+    interval: Callable[[Mapping[str, float]], tuple[float, float]] | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """As it stands in results.json."""
+        return {"title": self.title, "direction": self.direction, "unit": self.unit}
+
+
+LOSS = Metric("loss", "Loss", "min")
+
+
+class Measured(Protocol):
+    """What is measured beside the loss and the count: a task, see `tasks.base`."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every figure, the loss first."""
+
+    @property
+    def sum_names(self) -> tuple[str, ...]:
+        """The names of the sums."""
+
+    def sums(
+        self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """A batch's sums by name."""
+
+    def results(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """The figures from the sums."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-    """What the metrics of both tasks share: the loss, and the count of examples.
+    """All that is measured of a model: the loss, the count, and the task's own figures.
 
     The loss is the mean by weight, as it is minimised; every other metric counts each
     example once. In an evaluation all weights are 1.
+
+    Attributes:
+        task: What is learnt.
     """
 
-    outputs: Outputs
+    task: Measured
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the sums."""
-        return ("examples", "weight", "loss")
+        return (*OF_EVERY_TASK, *self.task.sum_names)
+
+    @property
+    def declared(self) -> tuple[Metric, ...]:
+        """What every figure means."""
+        return self.task.metrics
 
     def sums(
         self,
@@ -48,16 +106,17 @@ class Metrics:
         """A batch's sums by name, float64 scalars; to be added up over batches.
 
         Args:
-            labels: As `models.losses.per_example_loss` takes them.
+            labels: A batch of the target feature.
             predictions: The model's outputs, float32 [B, size].
             losses: The loss of each example, float32 [B].
             weights: float32 [B]: above 0 for an example, 0 for padding, whose other
                 values may be anything, NaN included.
         """
         return {
-            "examples": _sum(tf.ones_like(weights), weights),
-            "weight": _sum(weights, weights),
-            "loss": _sum(_float64(losses) * _float64(weights), weights),
+            "examples": total(tf.ones_like(weights), weights),
+            "weight": total(weights, weights),
+            "loss": total(float64(losses) * float64(weights), weights),
+            **self.task.sums(labels, predictions, weights),
         }
 
     def results(self, sums: Mapping[str, float]) -> dict[str, float]:
@@ -68,124 +127,25 @@ class Metrics:
         """
         if not sums["examples"] > 0:
             raise ValueError(f"metrics of {sums['examples']} examples: expected some")
-        return {"loss": float(sums["loss"]) / float(sums["weight"])}
+        loss = float(sums["loss"]) / float(sums["weight"])
+        return {"loss": loss, **self.task.results(sums)}
 
-
-class ClassificationMetrics(Metrics):
-    """Loss, accuracy, and top-5 accuracy where there are more than 5 classes.
-
-    A prediction is right if its highest logit is at the label, or at the highest of the
-    label's shares.
-    """
-
-    @property
-    def _has_top(self) -> bool:
-        return self.outputs.size > _TOP
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the sums."""
-        top = ("top5_correct",) if self._has_top else ()
-        return (*super().names, "correct", *top)
-
-    def sums(
-        self,
-        labels: tf.Tensor,
-        predictions: tf.Tensor,
-        losses: tf.Tensor,
-        weights: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        """A batch's sums by name, float64 scalars; see `Metrics.sums`."""
-        sums = super().sums(labels, predictions, losses, weights)
-        if not labels.dtype.is_integer:
-            labels = tf.argmax(labels, axis=-1)
-        labels = tf.cast(labels, tf.int64)
-        correct = tf.equal(tf.argmax(predictions, axis=-1), labels)
-        sums["correct"] = _sum(correct, weights)
-        if self._has_top:
-            top = tf.math.in_top_k(labels, tf.cast(predictions, tf.float32), _TOP)
-            sums["top5_correct"] = _sum(top, weights)
-        return sums
-
-    def results(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """loss, accuracy and top5_accuracy, the last two in [0, 1]."""
-        results = super().results(sums)
-        results["accuracy"] = float(sums["correct"]) / float(sums["examples"])
-        if self._has_top:
-            results["top5_accuracy"] = float(sums["top5_correct"]) / float(
-                sums["examples"]
-            )
-        return results
-
-
-class RegressionMetrics(Metrics):
-    """Loss; MAE and RMSE in the targets' units; R², averaged over the targets."""
-
-    def _per_target(self, name: str) -> tuple[str, ...]:
-        size = self.outputs.size
-        return (name,) if size == 1 else tuple(f"{name}_{i}" for i in range(size))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the sums."""
-        kinds = ("squared_error", "target", "target_squared")
-        targets = (name for kind in kinds for name in self._per_target(kind))
-        return (*super().names, "absolute_error", *targets)
-
-    def sums(
-        self,
-        labels: tf.Tensor,
-        predictions: tf.Tensor,
-        losses: tf.Tensor,
-        weights: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        """A batch's sums by name, float64 scalars; see `Metrics.sums`.
-
-        Targets are summed less their training mean, as the variance of targets far from
-        zero would drown in rounding.
-        """
-        sums = super().sums(labels, predictions, losses, weights)
-        targets = tf.cast(as_targets(labels, self.outputs.size), tf.float64)
-        errors = tf.cast(predictions, tf.float64) - targets
-        centred = targets - tf.constant(self.outputs.mean or 0.0, tf.float64)
-        absolute = tf.reduce_sum(tf.abs(errors), axis=-1)
-        sums["absolute_error"] = _sum(absolute, weights)
-        values = {
-            "squared_error": tf.square(errors),
-            "target": centred,
-            "target_squared": tf.square(centred),
+    def intervals(self, sums: Mapping[str, float]) -> dict[str, list[float]]:
+        """95 % intervals of the figures that have one: `NAME_95`, [low, high]."""
+        return {
+            f"{metric.name}_95": list(metric.interval(sums))
+            for metric in self.declared
+            if metric.interval
         }
-        for kind, value in values.items():
-            for index, name in enumerate(self._per_target(kind)):
-                sums[name] = _sum(value[:, index], weights)
-        return sums
-
-    def results(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """loss, mae, rmse and r2; r2 of a constant target is 0, or 1 without error."""
-        results = super().results(sums)
-        examples, size = float(sums["examples"]), self.outputs.size
-        squared = [float(sums[name]) for name in self._per_target("squared_error")]
-        results["mae"] = float(sums["absolute_error"]) / (examples * size)
-        results["rmse"] = math.sqrt(sum(squared) / (examples * size))
-        scores = []
-        for error, total, total_squared in zip(
-            squared,
-            (float(sums[name]) for name in self._per_target("target")),
-            (float(sums[name]) for name in self._per_target("target_squared")),
-            strict=True,
-        ):
-            variation = total_squared - total**2 / examples
-            constant = 1.0 if error == 0 else 0.0
-            scores.append(1 - error / variation if variation > 0 else constant)
-        results["r2"] = sum(scores) / size
-        return results
 
 
-def _sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """The sum of `values` [B], float64, without those whose weight [B] is 0."""
-    values = _float64(values)
-    return tf.reduce_sum(tf.where(weights > 0, values, tf.zeros_like(values)))
+def metric_named(metrics: Sequence[Metric], name: str) -> Metric:
+    """The metric of this name.
 
-
-def _float64(values: tf.Tensor) -> tf.Tensor:
-    return tf.cast(values, tf.float64)
+    Raises:
+        UserError: There is none.
+    """
+    for metric in metrics:
+        if metric.name == name:
+            return metric
+    raise unknown("metric", name, [metric.name for metric in metrics])

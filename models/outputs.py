@@ -1,25 +1,16 @@
-"""A model's last layers: from features to logits, or to values in real units."""
+"""A model's last layers: from features to what its task wants of it."""
+
+from typing import Any
 
 import keras
 
 from models.spec import Outputs
+from models.tasks.registry import task_of
 
 
-def output_layers(outputs: Outputs) -> list[keras.layers.Layer]:
-    """Layers from features [B, F] to float32 [B, outputs.size].
-
-    They compute in float32 whatever the precision of the model: a softmax over rounded
-    logits, or a rounded prediction, would be the first thing to suffer.
-    """
-    if outputs.task == "classification":
-        return [keras.layers.Dense(outputs.size, dtype="float32", name="logits")]
-    dense = keras.layers.Dense(outputs.size, dtype="float32", name="standardized")
-    if not outputs.mean:
-        return [dense]
-    scale = keras.layers.Rescaling(
-        list(outputs.std), list(outputs.mean), dtype="float32", name="values"
-    )
-    return [dense, scale]
+def output_layers(outputs: Outputs) -> list[Any]:
+    """Layers from features [B, F] to float32 [B, outputs.size]: the task's head."""
+    return task_of(outputs).head()
 
 
 def apply_outputs(

@@ -10,9 +10,9 @@ import numpy as np
 import sklearn.metrics
 
 from app.reporting import canvas, reliability
-from app.reporting.intervals import wilson_95
 from app.reporting.predictions import SplitPredictions, most_confident_mistakes
 from base import files
+from models.intervals import wilson_95
 
 # Beyond these, numbers in cells and rows of a figure can no longer be read.
 _MOST_CELLS_WITH_NUMBERS = 20

@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 
 from app.reporting import canvas
-from app.reporting.intervals import wilson_95
 from app.reporting.predictions import SplitPredictions
+from models.intervals import wilson_95
 
 BINS = 15
 

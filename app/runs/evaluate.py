@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from app.configs.commands import EvaluateConfig, TrainConfig
 from app.reporting import figures, predictions
-from app.reporting.intervals import wilson_95
 from app.runs import validation_sets
 from app.runs.data import (
     open_data,
@@ -27,6 +26,7 @@ from app.runs.trained import load_network
 from app.runs.validation_sets import ValidationSet
 from app.training.evaluation import Predictions, predict
 from base.errors import EXIT_DONE, UserError
+from models.intervals import wilson_95
 from pipelines.sources.base import SPLITS
 
 # Pictures of mistakes that are kept, the surest first.

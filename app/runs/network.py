@@ -11,9 +11,13 @@ from typing import Any
 import keras
 
 from app.configs.commands import TrainConfig
-from models import losses, metrics, optimizers, placement, registry
+from models import optimizers, placement, registry
 from models.layers import batch_normalization
+from models.losses import PerExampleLoss
+from models.metrics import Metrics
 from models.spec import Column, Inputs, Outputs, Patches
+from models.tasks.base import Task
+from models.tasks.registry import task_of
 from pipelines.features import Features
 from pipelines.order import Order
 
@@ -24,7 +28,7 @@ class Network:
 
     Attributes:
       model: built.
-      outputs: what the model gives.
+      task: what it learns, with the outputs that it owes.
       loss: loss of each example, as it is minimised.
       evaluation_loss: the same without label smoothing, which is no error.
       metrics: sums over examples, and what follows from them.
@@ -32,10 +36,10 @@ class Network:
     """
 
     model: keras.Model
-    outputs: Outputs
-    loss: losses.PerExampleLoss
-    evaluation_loss: losses.PerExampleLoss
-    metrics: metrics.Metrics
+    task: Task
+    loss: PerExampleLoss
+    evaluation_loss: PerExampleLoss
+    metrics: Metrics
     notes: tuple[str, ...] = ()
 
 
@@ -64,26 +68,26 @@ def build_network(
         ),
         patches=_patches(statistics.get("patches")),
     )
-    outputs = Outputs(
-        task=features.task,
-        size=len(features.classes) or features.targets,
-        mean=tuple(statistics["target_mean"]),
-        std=tuple(statistics["target_std"]),
+    task = task_of(
+        Outputs(
+            task=features.task,
+            size=len(features.classes) or features.targets,
+            mean=tuple(statistics["target_mean"]),
+            std=tuple(statistics["target_std"]),
+        )
     )
     model = registry.build(
         config.model.model,
         config.model.model_args,
         inputs,
-        outputs,
+        task.outputs,
         config.model.test_time_augmentation,
         placed,
     )
     notes = _fuse_batch_normalization(model)
-    loss = losses.per_example_loss(config.loss, outputs)
     plain = dataclasses.replace(config.loss, label_smoothing=0.0)
-    plain_loss = losses.per_example_loss(plain, outputs)
-    measured = metrics.metrics_for(outputs)
-    return Network(model, outputs, loss, plain_loss, measured, notes)
+    loss, plain_loss = task.loss(config.loss), task.loss(plain)
+    return Network(model, task, loss, plain_loss, Metrics(task), notes)
 
 
 def build_optimizer(

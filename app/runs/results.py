@@ -11,11 +11,9 @@ from app.training.state import TrainState
 from base import files
 from base.errors import UserError
 from models.description import parameter_counts
+from models.tasks.base import Task
 
 Line = dict[str, float]
-
-# Metrics of which more is better; of all others less is.
-_RISING = frozenset({"accuracy", "top5_accuracy", "r2"})
 
 
 @dataclasses.dataclass
@@ -37,6 +35,8 @@ class Results:
                 "seconds": 0.0,
                 "resumes": 0,
                 "parameters": None,
+                "task": None,
+                "metrics": None,
                 "best": None,
                 "validation": None,
                 "test": None,
@@ -48,9 +48,16 @@ class Results:
         """Replaces results.json."""
         files.write_json(folder.results, self.values)
 
-    def start(self, *, resumed: bool) -> None:
-        """Counts a start; until an end is written the run counts as interrupted."""
+    def start(self, *, resumed: bool, task: Task) -> None:
+        """Counts a start; until an end is written the run counts as interrupted.
+
+        Args:
+          resumed: whether the run goes on.
+          task: whose metrics' meanings are kept with the run.
+        """
         self.values["state"] = "interrupted"
+        self.values["task"] = {"name": task.name, "headline": task.headline}
+        self.values["metrics"] = {m.name: m.to_json() for m in task.metrics}
         self.values["resumes"] += int(resumed)
 
     def count_test_evaluation(self) -> None:
@@ -115,19 +122,21 @@ def better_by(
     Raises:
       UserError: `monitor` is no metric of the task, or of no set.
     """
-    names = network.metrics.results(dict.fromkeys(network.metrics.names, 1.0))
+    declared = {metric.name: metric for metric in network.metrics.declared}
     prefix, _, metric = monitor.rpartition("/")
     prefix = prefix or "validation"
     if metric == "auto":
-        metric = "accuracy" if "accuracy" in names else "loss"
-    if metric not in names or prefix not in sets:
+        metric = network.task.monitor
+    if metric not in declared or prefix not in sets:
         of_sets = "" if len(sets) < 2 else f", alone or after {'/, '.join(sets)}/"
         raise UserError(
-            f"--monitor={monitor}: expected auto or one of {', '.join(names)}{of_sets}"
+            f"--monitor={monitor}: expected auto or one of {', '.join(declared)}"
+            f"{of_sets}"
         )
 
+    sign = 1 if declared[metric].direction == "max" else -1
+
     def score(line: Line) -> tuple[float, float]:
-        value = line[f"{prefix}/{metric}"]
-        return (value if metric in _RISING else -value, -line[f"{prefix}/loss"])
+        return sign * line[f"{prefix}/{metric}"], -line[f"{prefix}/loss"]
 
     return lambda line, best: score(line) > score(best)

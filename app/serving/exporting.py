@@ -211,7 +211,7 @@ def gate(
             examples,
             answers,
             classes=subject.dataset.features.classes,
-            std=subject.network.outputs.std,
+            std=subject.network.task.outputs.std,
         )
         for runtime, answered in runs.items()
         for signature, answers in answered.answers.items()

@@ -43,7 +43,7 @@ def measure(
         after = _accuracy(answers["class_id"], found.labels)
     else:
         metric, sign = "mean absolute error, in standard deviations", -1
-        std = np.array(subject.network.outputs.std or 1.0)
+        std = np.array(subject.network.task.outputs.std or 1.0)
         before = _error(found.outputs, found.labels, std)
         after = _error(answers["value"], found.labels, std)
     loss = sign * (before - after)

@@ -11,6 +11,7 @@ from base.errors import UserError
 from models import registry
 from models.description import parameter_counts
 from models.spec import Inputs, Outputs
+from models.tasks.registry import task_of
 
 _CLASSES = Outputs("classification", 10)
 _SMALL = Inputs("image", (8, 8, 1))
@@ -193,8 +194,11 @@ class SpecTest(tf.test.TestCase):
             (lambda: Inputs("image", (8, 8)), "expected 3 dimensions"),
             (lambda: Inputs("table", (5,)), "0 columns"),
             (lambda: Inputs("vector", (2,), mean=(1.0,), std=(1.0,)), "one of each"),
-            (lambda: Outputs("classification", 1), "at least 2 classes"),
-            (lambda: Outputs("regression", 1, (0.0,), (0.0,)), "constant target"),
+            (lambda: task_of(Outputs("classification", 1)), "at least 2 classes"),
+            (
+                lambda: task_of(Outputs("regression", 1, (0.0,), (0.0,))),
+                "constant target",
+            ),
         ):
             with self.assertRaisesRegex(UserError, line):
                 make()

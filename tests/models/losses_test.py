@@ -7,10 +7,15 @@ from absl.testing import parameterized
 
 from base.errors import UserError
 from models.config import LossConfig
-from models.losses import per_example_loss
+from models.losses import PerExampleLoss
 from models.spec import Outputs
+from models.tasks.registry import task_of
 
 _CLASSES = Outputs("classification", 4)
+
+
+def per_example_loss(config: LossConfig, outputs: Outputs) -> PerExampleLoss:
+    return task_of(outputs).loss(config)
 
 
 class LossesTest(tf.test.TestCase, parameterized.TestCase):
@@ -47,7 +52,7 @@ class LossesTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(
         (LossConfig("mse"), _CLASSES, "expected cross_entropy, or auto"),
-        (LossConfig("cross_entropy"), Outputs("regression", 1), "expected mae, mse"),
+        (LossConfig("cross_entropy"), Outputs("regression", 1), "expected mse or mae"),
         (LossConfig(label_smoothing=0.1), Outputs("regression", 1), "expected classes"),
     )
     def test_refuses_a_loss_of_the_other_task(

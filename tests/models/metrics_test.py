@@ -7,8 +7,13 @@ import sklearn.metrics
 import tensorflow as tf
 from absl.testing import parameterized
 
-from models.metrics import Metrics, metrics_for
+from models.metrics import Metrics
 from models.spec import Outputs
+from models.tasks.registry import task_of
+
+
+def _metrics_for(outputs: Outputs) -> Metrics:
+    return Metrics(task_of(outputs))
 
 
 def _results(metrics: Metrics, labels: np.ndarray, predictions: np.ndarray) -> dict:
@@ -37,7 +42,7 @@ class MetricsTest(tf.test.TestCase, parameterized.TestCase):
         logits = rng.normal(size=(53, classes)).astype("float32")
         logits[np.arange(53), labels] += 0.5
         results = _results(
-            metrics_for(Outputs("classification", classes)), labels, logits
+            _metrics_for(Outputs("classification", classes)), labels, logits
         )
         expected = {
             "loss": 0.5,
@@ -51,7 +56,7 @@ class MetricsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(results, expected)
 
     def test_shares_count_as_their_largest_class(self) -> None:
-        metrics = metrics_for(Outputs("classification", 3))
+        metrics = _metrics_for(Outputs("classification", 3))
         shares = np.array([[0.6, 0.4, 0], [0.4, 0, 0.6]], "float32")
         logits = np.array([[9, 1, 0], [9, 0, 1]], "float32")
         self.assertEqual(_results(metrics, shares, logits)["accuracy"], 0.5)
@@ -63,7 +68,7 @@ class MetricsTest(tf.test.TestCase, parameterized.TestCase):
         targets = (20_000 + rng.normal(size=(53, size))).astype("float32")
         predictions = (targets + rng.normal(size=(53, size))).astype("float32")
         outputs = Outputs("regression", size, (20_000.0,) * size, (1.0,) * size)
-        results = _results(metrics_for(outputs), targets, predictions)
+        results = _results(_metrics_for(outputs), targets, predictions)
         truth = targets.astype("float64"), predictions.astype("float64")
         self.assertAllClose(
             results,
@@ -78,13 +83,13 @@ class MetricsTest(tf.test.TestCase, parameterized.TestCase):
         )
 
     def test_r2_of_a_constant_target_is_sklearns(self) -> None:
-        metrics = metrics_for(Outputs("regression", 1))
+        metrics = _metrics_for(Outputs("regression", 1))
         targets = np.ones((9, 1), "float32")
         self.assertEqual(_results(metrics, targets, targets)["r2"], 1.0)
         self.assertEqual(_results(metrics, targets, targets + 1)["r2"], 0.0)
 
     def test_no_examples_have_no_metrics(self) -> None:
-        metrics = metrics_for(Outputs("classification", 3))
+        metrics = _metrics_for(Outputs("classification", 3))
         with self.assertRaisesRegex(ValueError, "0.0 examples"):
             metrics.results(dict.fromkeys(metrics.names, 0.0))
 

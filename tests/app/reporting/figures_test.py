@@ -10,7 +10,6 @@ from absl.testing import parameterized
 from PIL import Image
 
 from app.reporting import classification, curves, figures
-from app.reporting.intervals import wilson_95
 from app.reporting.metrics import MetricsLog
 from app.reporting.predictions import (
     SplitPredictions,
@@ -21,6 +20,7 @@ from app.reporting.predictions import (
 )
 from app.reporting.reliability import measure
 from base.errors import UserError
+from models.intervals import wilson_95
 
 
 def classified(

@@ -23,6 +23,10 @@ class Interrupted(Exception):
     """The run stopped early and the same command goes on with it. Exit 75."""
 
 
+class Paused(Interrupted):
+    """The run was paused because that was asked for, and is saved."""
+
+
 class TrainingFailed(Exception):
     """The run cannot go on: non-finite values, a broken record. Exit 1."""
 

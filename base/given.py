@@ -1,7 +1,7 @@
 """What a Python program hands over, by the names that stand for it where flags do.
 
-A flag is text, and so is flags.txt. Data and models that live in memory alone are called
-`python:KIND-FINGERPRINT` there; what the name stands for is at hand within `at_hand`.
+A flag is text, and so is flags.txt. Data and models that live in memory alone are
+called `python:KIND-FINGERPRINT` there; `find` knows what that is within `at_hand`.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def at_hand(given: Sequence[Given]) -> Iterator[None]:
         _at_hand.update(before)
 
 
-def find(flag: str, name: str) -> Any | None:
+def find(flag: str, name: str) -> Any:
     """The value of what `name` stands for; None where it stands for nothing given.
 
     Args:
@@ -76,6 +76,4 @@ def find(flag: str, name: str) -> Any | None:
 
 def fingerprints() -> dict[str, dict[str, Any]]:
     """What is at hand by its name, for environment.json: plain JSON values."""
-    return {
-        name: {"sha256": one.sha256, **one.facts} for name, one in _at_hand.items()
-    }
+    return {name: {"sha256": one.sha256, **one.facts} for name, one in _at_hand.items()}

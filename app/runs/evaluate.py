@@ -3,6 +3,7 @@
 The test split is seen once: `results.json` counts, and a second time wants `--again`.
 """
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -21,11 +22,12 @@ from app.runs.data import (
 )
 from app.runs.folder import RunFolder
 from app.runs.network import Network
+from app.runs.numerics import contained
 from app.runs.results import Results
 from app.runs.trained import load_network
 from app.runs.validation_sets import ValidationSet
 from app.training.evaluation import Predictions, predict
-from base.errors import EXIT_DONE, UserError
+from base.errors import UserError
 from models.intervals import wilson_95
 from pipelines.sources.base import SPLITS
 
@@ -33,7 +35,23 @@ from pipelines.sources.base import SPLITS
 _MISTAKES = 36
 
 
-def evaluate(config: EvaluateConfig) -> int:
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What came of an evaluation.
+
+    Attributes:
+      of: the split, or the other dataset's name.
+      metrics: by name, with `examples`, `checkpoint` and its `step`.
+      figures: what was drawn.
+    """
+
+    of: str
+    metrics: dict[str, Any]
+    figures: tuple[pathlib.Path, ...]
+
+
+@contained()
+def evaluate(config: EvaluateConfig) -> Evaluation:
     """Evaluates the run, records the figures and draws them.
 
     Raises:
@@ -57,10 +75,8 @@ def evaluate(config: EvaluateConfig) -> int:
         if split == "test":
             results.record_test(metrics)
             results.write(folder)
-        print(_report(split or str(config.evaluation.dataset), metrics))
-        for path in figures.draw_all(folder.path):
-            print(f"  {path}")
-    return EXIT_DONE
+        drawn = figures.draw_all(folder.path)
+    return Evaluation(split or str(config.evaluation.dataset), metrics, tuple(drawn))
 
 
 def _require_unseen(folder: RunFolder, results: Results) -> None:
@@ -155,10 +171,12 @@ def _keep_predictions(
     )
 
 
-def _report(name: str, metrics: dict[str, Any]) -> str:
+def report(evaluation: Evaluation) -> str:
+    """What the command prints of it."""
+    metrics = evaluation.metrics
     lines = [
-        f"{name}: {metrics['examples']:,} examples, {metrics['checkpoint']} checkpoint"
-        f" (step {metrics['step']:,})"
+        f"{evaluation.of}: {metrics['examples']:,} examples, {metrics['checkpoint']}"
+        f" checkpoint (step {metrics['step']:,})"
     ]
     for metric, value in metrics.items():
         if metric == "accuracy":
@@ -166,4 +184,4 @@ def _report(name: str, metrics: dict[str, Any]) -> str:
             lines.append(f"  {metric} {value:.4f} (95 %: {low:.4f} to {high:.4f})")
         elif isinstance(value, float):
             lines.append(f"  {metric} {value:.4f}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {path}" for path in evaluation.figures)])

@@ -1,8 +1,10 @@
 """From the name a user gives to a source."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 
+from base import given
 from base.errors import UserError
 from pipelines.config import DataConfig
 from pipelines.features import Features
@@ -27,6 +29,9 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
         UserError: there is no such source, or it holds nothing that can be used.
     """
     name = config.dataset
+    opener: Callable[..., Source] | None = given.find("dataset", name)
+    if opener is not None:
+        return opener(config, like)
     path = Path(name).expanduser()
     if config.data_dir and not path.exists():
         path = Path(config.data_dir).expanduser() / name

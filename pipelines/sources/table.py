@@ -25,17 +25,17 @@ class TableSource(Source):
     def __init__(
         self,
         name: str,
-        path: Path,
+        path: Path | pa.Table,
         target: str | None,
         like: Features | None = None,
         weights: str | None = None,
         allowed: int = 0,
     ) -> None:
-        """Reads the file.
+        """Reads the rows.
 
         Args:
             name: what the user asked for.
-            path: of the file.
+            path: of the file; or the rows themselves.
             target: the column to predict.
             like: features that the rows are to have; guessed from the values if None.
             weights: the column that says how much each row counts.
@@ -46,7 +46,8 @@ class TableSource(Source):
         """
         self.name = name
         columns = like.columns if like else ()
-        table = tables.read_table(name, path, columns)
+        is_file = isinstance(path, Path)
+        table = tables.read_table(name, path, columns) if is_file else path
         target = _checked_column(name, table, "target", target)
         apart = [target]
         table = self._leave_out(table, target, allowed)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipelines.config import DataConfig
-    from pipelines.features import Features
+    from pipelines.features import ExampleSpec
     from pipelines.sources.base import Source
 
 # Arrays without names, by their number.
@@ -96,7 +96,7 @@ def _arrays(given: Mapping[str, Any]) -> Given:
 def _array_opener(sha256: str, arrays: "Mapping[str, np.ndarray]") -> Any:
     name = Given("arrays", sha256, None).name
 
-    def open_source(config: "DataConfig", like: "Features | None") -> "Source":
+    def open_source(config: "DataConfig", like: "ExampleSpec | None") -> "Source":
         from pipelines.sources import npz
 
         for flag in ("target", "weights"):
@@ -119,7 +119,7 @@ def _table(table: "pa.Table") -> Given:
     sha256 = hashlib.sha256(content.getvalue()).hexdigest()
     name = Given("table", sha256, None).name
 
-    def open_source(config: "DataConfig", like: "Features | None") -> "Source":
+    def open_source(config: "DataConfig", like: "ExampleSpec | None") -> "Source":
         from pipelines import tables
         from pipelines.sources.table import TableSource
 

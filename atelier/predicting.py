@@ -11,6 +11,7 @@ from app.serving.loading import Predictor
 from atelier import own_data
 from base.errors import UserError
 from pipelines import files, preprocessing, tables
+from pipelines.features import Image, Table, Vector
 from pipelines.sources import arrayfiles
 
 Answers = dict[str, np.ndarray]
@@ -28,19 +29,20 @@ def answers(predictor: Predictor, examples: Any, batch_size: int) -> Answers:
     paths = _paths_of(examples)
     named: Answers = {}
     batches: Iterator[Any]
-    if features.kind == "table":
-        batches = _rows(predictor, examples, paths, batch_size)
-    elif paths and features.kind == "image":
-        found = files.list_images(paths)
-        named = {"path": np.array(found)}
-        batches = _images(predictor, found, batch_size)
-    elif paths:
-        raise UserError(
-            f"the run was trained on {features.kind}s: expected an array of them, not"
-            " files"
-        )
-    else:
-        batches = _examples(predictor, examples, batch_size)
+    match features.input:
+        case Table():
+            batches = _rows(predictor, examples, paths, batch_size)
+        case Image() if paths:
+            found = files.list_images(paths)
+            named = {"path": np.array(found)}
+            batches = _images(predictor, found, batch_size)
+        case Image() | Vector() if not paths:
+            batches = _examples(predictor, examples, batch_size)
+        case other:
+            raise UserError(
+                f"the run was trained on {other.kind}s: expected an array of them, not"
+                " files"
+            )
     parts = [predictor.answers(batch) for batch in batches]
     joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
     if features.classes:
@@ -70,7 +72,7 @@ def _images(
 
 def _rows(
     predictor: Predictor, examples: Any, paths: list[str], batch_size: int
-) -> Iterator[tables.Rows]:
+) -> Iterator[dict[str, np.ndarray]]:
     columns = predictor.contract.features.columns
     if paths:
         given = [
@@ -97,19 +99,19 @@ def _examples(
     """An array as the run's data is, resized where that are images."""
     contract = predictor.contract
     array = np.asarray(examples)
-    kind = arrayfiles.kind_of("predict", "the array", array.shape, array.dtype)
+    kind = arrayfiles.input_of("predict", "the array", array.shape, array.dtype)
     wanted = contract.example_shape
-    resizable = contract.features.kind == "image" and kind.shape[2:] == wanted[2:]
+    resizable = isinstance(kind, Image) and kind.shape[2:] == wanted[2:]
     fits = kind.shape == wanted or resizable
-    if kind.kind != contract.features.kind or not fits:
+    if type(kind) is not type(contract.features.input) or not fits:
         raise UserError(
             f"the array holds {kind.kind}s of shape {kind.shape}: expected"
-            f" {contract.features.kind}s of {wanted}, as the run was trained on"
+            f" {contract.features.input.kind}s of {wanted}, as the run was trained on"
         )
     if not len(array):
         raise UserError("the array holds no examples: expected one or more")
     for first in range(0, len(array), batch_size):
-        part = arrayfiles.as_examples(array[first : first + batch_size], kind)
+        part = kind.as_stored(array[first : first + batch_size])
         if kind.shape != wanted:
             part = preprocessing.resize_images(part, (wanted[0], wanted[1])).numpy()
         yield part

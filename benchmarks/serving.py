@@ -21,7 +21,7 @@ from app.serving import litert
 from app.serving.signatures import Contract, Server
 from models import registry
 from models.spec import Inputs, Outputs
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image, Vector
 
 CLASSES = 10
 Call = Callable[[], object]
@@ -91,7 +91,8 @@ def prepare(case: Case, folder: pathlib.Path) -> Callable[[int], dict[str, Call]
     model = registry.build(
         case.model, case.arguments, Inputs(kind, case.shape), outputs
     )
-    features = Features(kind, case.shape, "classification", names)
+    given = Image(case.shape) if is_image else Vector(case.shape)
+    features = ExampleSpec(given, ClassLabel(names))
     contract = Contract(features, max_pixels=10**8)
     ((name, raw),) = contract.raw_inputs.items()
     Server(model, contract).save(folder / "saved_model", None)

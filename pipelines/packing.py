@@ -9,7 +9,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -18,19 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from base import locking
+from base import files, locking
 from base.errors import UserError
 from pipelines import serialization, shards, tfds_folder
 from pipelines.dataset import open_dataset
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
 from pipelines.packconfig import PackConfig
+from pipelines.packed_format import CONTENT_HASHES, MANIFEST, PROGRESS, TARGETS
 from pipelines.sources.base import SPLITS
+from pipelines.sources.opening import open_source
+from pipelines.sources.packed import PackedSource
 from pipelines.tfds_folder import Part
 
-MANIFEST = "atelier.json"
-PROGRESS = "progress.json"
-CONTENT_HASHES, TARGETS = "hashes.npy", "targets.npy"
-_VERSION = 1
+_VERSION = 2
 _CHUNK = 256
 _SUFFIX_OF = {b"\xff\xd8": "jpg", b"\x89P": "png", b"BM": "bmp", b"GI": "gif"}
 
@@ -64,8 +63,7 @@ def pack(
         if not output.exists():
             aside = output.with_name(f".{output.name}.partial")
             packer.write(aside)
-            os.replace(aside, output)
-            _flush(output.parent)
+            files.move(aside, output)
         packer.require_complete(output)
     return output
 
@@ -76,8 +74,6 @@ def verify(config: PackConfig) -> int:
     Raises:
         UserError: it is damaged, or holds other examples than the source.
     """
-    from pipelines.sources.packed import PackedSource
-
     output = _output(config)
     if not output.is_dir():
         raise UserError(
@@ -86,18 +82,17 @@ def verify(config: PackConfig) -> int:
         )
     packed = PackedSource(str(output), output)
     packer = Packer(config, lambda: False, lambda line: None)
-    if packed.encoding == "image" and not packer.encoded:
+    if packed.encoded and not packer.encoded:
         raise UserError(f"{output} holds encoded images; leave --decode out.")
     at = 0
     for split in SPLITS:
         for start in range(0, packer.dataset.split_sizes[split], _CHUNK):
             examples, targets = packer.read(split, start, start + _CHUNK)
             rows = np.arange(at, at + len(examples))
-            for row, mine, other in zip(rows, examples, packed.read(rows), strict=True):
-                same = mine == other if packer.encoded else (mine == other).all()
-                if not (
-                    same and np.array_equal(targets[row - at], packed.targets[row])
-                ):
+            theirs = zip(packed.read(rows), packed.read_targets(rows), strict=True)
+            mine = zip(examples, targets, strict=True)
+            for row, one, other in zip(rows, mine, theirs, strict=True):
+                if not all(map(_same, one, other)):
                     name = packer.dataset.names(split)[start + row - at]
                     raise UserError(
                         f"{packed.describe(int(row))} is not {name}; pack it again."
@@ -151,42 +146,49 @@ class Packer:
         if not output.is_dir():
             return
         manifest = json.loads((output / MANIFEST).read_text())
+        if manifest.get("version") != _VERSION:
+            raise UserError(
+                f"--pack_dir={output} is there already, packed by an earlier version "
+                "of Atelier, which can be read as it is; to pack again, remove it, "
+                "or name another."
+            )
         if manifest.get("plan") != self._plan:
             raise UserError(
                 f"--pack_dir={output} is there already, packed from other data or by "
                 "other flags; remove it, or name another."
             )
         (output / PROGRESS).unlink(missing_ok=True)
-        _flush(output)
+        files.sync_folder(output)
 
     def _write_folder(self, folder: Path) -> None:
         """Writes all shards that are not there yet, and what describes them."""
         folder.mkdir(parents=True, exist_ok=True)
-        files = self._kept(folder)
+        facts = self._kept(folder)
         parts = self._parts()
         for number, part in enumerate(parts, 1):
-            if part.file in files:
+            if part.file in facts:
                 continue
             temporary = folder / f"{part.file}.tmp"
             records = self._records(part)
             shards.write_shard(temporary, self._config.format, records)
-            os.replace(temporary, folder / part.file)
-            files[part.file] = _file_facts(folder / part.file)
-            self._write_json(folder / PROGRESS, {"plan": self._plan, "files": files})
+            files.move(temporary, folder / part.file)
+            facts[part.file] = files.size_and_sha256(folder / part.file)
+            progress = {"plan": self._plan, "files": facts}
+            files.write_json(folder / PROGRESS, progress)
             self._tell(f"{number} of {len(parts)} files")
-        self._describe(folder, parts, files)
-        _flush(folder)
+        self._describe(folder, parts, facts)
+        files.sync_folder(folder)
 
     def _write_file(self, path: Path) -> None:
         """Writes one HDF5 file or tar."""
         write = self._write_hdf5 if self._config.format == "hdf5" else self._write_tar
         write(path)
-        _flush(path)
+        files.sync_file(path)
 
     def read(self, split: str, start: int, stop: int) -> tuple[Any, np.ndarray]:
         """Examples [start, stop) of a split, as they are stored, and their targets."""
         indices = self.dataset.splits[split][start:stop]
-        targets = self.dataset.source.targets[indices]
+        targets = self.dataset.source.read_targets(indices)
         if self.encoded:
             return self.dataset.source.read(indices), targets
         positions = np.arange(start, start + len(indices))
@@ -198,13 +200,10 @@ class Packer:
         return dataclasses.replace(data, image_size="1") if self.encoded else data
 
     def _stays_encoded(self) -> bool:
-        from pipelines.sources.opening import open_source
-
         source = open_source(self._config.data)
         config = self._config
-        if source.encoding == "row":
-            raise UserError(f"{config.dataset} is a table; it is read as it is.")
-        encoded = source.encoding == "image" and not config.decode
+        source.features.input.require_packable(config.dataset)
+        encoded = source.encoded and not config.decode
         if encoded and config.image_size:
             raise UserError(
                 f"--image_size={config.image_size} resizes what is decoded; add "
@@ -219,15 +218,13 @@ class Packer:
                 "--format=tar stores encoded images: name a source of such, without "
                 "--decode."
             )
+        if config.format == "tar":
+            source.features.target.folder_names(config.dataset)
         return encoded
 
-    def _features(self) -> Features:
-        features = self.dataset.features
-        if self.encoded:
-            return dataclasses.replace(
-                features, shape=self.dataset.source.features.shape
-            )
-        return features
+    def _features(self) -> ExampleSpec:
+        stored = self.dataset.source if self.encoded else self.dataset
+        return ExampleSpec(stored.features.input, self.dataset.features.target)
 
     def _parts(self) -> list[Part]:
         """The files of all splits, named as TFDS names them."""
@@ -292,7 +289,8 @@ class Packer:
         kept = {
             name: facts
             for name, facts in progress["files"].items()
-            if (folder / name).exists() and _file_facts(folder / name) == facts
+            if (folder / name).exists()
+            and files.size_and_sha256(folder / name) == facts
         }
         for leftover in folder.iterdir():
             if leftover.name not in (*kept, PROGRESS):
@@ -301,21 +299,21 @@ class Packer:
         return kept
 
     def _describe(
-        self, folder: Path, parts: list[Part], files: dict[str, dict[str, Any]]
+        self, folder: Path, parts: list[Part], facts: dict[str, dict[str, Any]]
     ) -> None:
         """Writes what TFDS reads, and what Atelier checks."""
         source = self.dataset.source
         order = np.concatenate([self.dataset.splits[split] for split in SPLITS])
         for name, values in (
             (CONTENT_HASHES, source.content_hashes()[order]),
-            (TARGETS, source.targets[order]),
+            (TARGETS, source.read_targets(order)),
         ):
             np.save(folder / name, values, allow_pickle=False)
         tfds_folder.write_metadata(folder, parts, self.features, self.encoded)
         for path in sorted(folder.iterdir()):
-            if path.name not in (*files, PROGRESS, MANIFEST):
-                _flush(path)
-                files[path.name] = _file_facts(path)
+            if path.name not in (*facts, PROGRESS, MANIFEST):
+                files.sync_file(path)
+                facts[path.name] = files.size_and_sha256(path)
         manifest = {
             "version": _VERSION,
             "plan": self._plan,
@@ -326,32 +324,25 @@ class Packer:
             "splits": dict(self.dataset.split_sizes),
             "left_out": list(self.dataset.bad_examples),
             "parts": [dataclasses.asdict(part) for part in parts],
-            "files": files,
+            "files": facts,
         }
-        self._write_json(folder / MANIFEST, manifest)
-
-    def _write_json(self, path: Path, value: Any) -> None:
-        temporary = path.with_name(f"{path.name}.tmp")
-        with open(temporary, "w") as file:
-            json.dump(value, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        files.write_json(folder / MANIFEST, manifest)
 
     def _write_hdf5(self, path: Path) -> None:
         import h5py
 
         with h5py.File(path, "w") as file:
-            if self.features.classes:
-                names = [name.encode() for name in self.features.classes]
+            if self.features.target.part_names:
+                names = [name.encode() for name in self.features.target.part_names]
                 file.create_dataset("classes", data=np.array(names))
             for split, examples in self.dataset.split_sizes.items():
                 if not examples:
                     continue
-                shape = (examples, *(side or 0 for side in self.features.shape))
-                image = self.features.kind == "image"
-                rows = file.create_dataset(f"x_{split}", shape, "u1" if image else "f4")
-                targets = self.dataset.source.targets[self.dataset.splits[split]]
+                shape = (examples, *self.features.input.complete_shape)
+                dtype = self.features.input.dtype
+                rows = file.create_dataset(f"x_{split}", shape, dtype)
+                indices = self.dataset.splits[split]
+                targets = self.dataset.source.read_targets(indices)
                 file.create_dataset(f"y_{split}", data=targets)
                 for start in range(0, examples, _CHUNK):
                     self._require_no_pause()
@@ -359,6 +350,7 @@ class Packer:
                     rows[start : start + len(found)] = found
 
     def _write_tar(self, path: Path) -> None:
+        folders = self.features.target.folder_names(self._config.dataset)
         with tarfile.open(path, "w") as archive:
             for split, examples in self.dataset.split_sizes.items():
                 for start in range(0, examples, _CHUNK):
@@ -366,7 +358,7 @@ class Packer:
                     found, targets = self.read(split, start, start + _CHUNK)
                     for row, contents in enumerate(found):
                         # Numbered within the class's folder, in the split's order.
-                        label = self.features.classes[targets[row]]
+                        label = folders[targets[row]]
                         suffix = _SUFFIX_OF[contents[:2]]
                         member = tarfile.TarInfo(
                             f"{split}/{label}/{start + row:09}.{suffix}"
@@ -380,16 +372,7 @@ def _output(config: PackConfig) -> Path:
     return Path(config.pack_dir).expanduser().absolute()
 
 
-def _file_facts(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
-
-
-def _flush(path: Path) -> None:
-    """Flushes a file's contents, or a folder's names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _same(one: Any, other: Any) -> bool:
+    """Whether two encoded inputs, arrays or targets are equal."""
+    # Not by NumPy where it would take bytes for texts, which end before a 0.
+    return one == other if isinstance(one, bytes) else np.array_equal(one, other)

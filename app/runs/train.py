@@ -21,7 +21,7 @@ from app.distribution.cluster import Cluster, from_environment
 from app.distribution.outstanding_steps import Standstill
 from app.reporting import summary
 from app.runs import precision, validation_sets
-from app.runs.assembly import Parts, build_parts, make_trainer
+from app.runs.assembly import Parts, build_parts, make_trainer, trainer_parts
 from app.runs.data import require_same_data
 from app.runs.folder import RunFolder, Start, decide_start
 from app.runs.journal import Journal
@@ -29,13 +29,13 @@ from app.runs.numerics import contained, set_threads
 from app.runs.results import Results, better_by
 from app.training import checkpoints, nonfinite
 from app.training.actions import Checkpoint, Evaluate, LogNorms
-from app.training.asynchronous import AsynchronousTrainer
 from app.training.boundaries import Boundaries, step_of_epoch
+from app.training.inspection import Inspector
+from app.training.listeners import Listener, SilentListener, SilentWriter
 from app.training.loop import Action, Loop
+from app.training.segments import StepResult
 from app.training.signals import PauseRequest
-from app.training.silent import SilentJournal, SilentWriter
 from app.training.state import TrainState, weights_sha256
-from app.training.step import StepResult
 from base import files
 from base.errors import Interrupted, Paused, TrainingFailed, UserError
 from models.description import layer_table
@@ -140,7 +140,9 @@ class Run:
         self._config = config = parts.config
         self._parts = parts
         self._state = TrainState(
-            parts.network.model, parts.optimizer, parts.network.metrics.names
+            parts.network.model,
+            parts.algorithm.players,
+            parts.network.metrics.size,
         )
         self._results = Results.read(folder)
         self._agreement = Agreement(parts.strategy, parts.cluster)
@@ -150,7 +152,8 @@ class Run:
             if parts.cluster.is_chief
             else SilentWriter()
         )
-        self._trainer = make_trainer(config, parts)
+        self._trainer = make_trainer(parts)
+        self._inspector = Inspector(trainer_parts(parts))
 
     @property
     def step(self) -> int:
@@ -159,9 +162,7 @@ class Run:
 
     def standstill(self) -> Standstill | None:
         """Steps that workers of parameter servers owe; None while they owe none."""
-        if not isinstance(self._trainer, AsynchronousTrainer):
-            return None
-        return self._trainer.hands.standstill()
+        return self._trainer.standstill()
 
     def go(self, changed: dict[str, list[Any]], ends_process: bool) -> None:
         """Trains from where the folder is.
@@ -190,9 +191,9 @@ class Run:
             journal.finish()
         self._agreement.part()
 
-    def _open_journal(self, start: Start) -> Journal | SilentJournal:
+    def _open_journal(self, start: Start) -> Listener:
         if not self._parts.cluster.is_chief:
-            return SilentJournal()
+            return SilentListener()
         return Journal(
             self._folder,
             self._config,
@@ -202,14 +203,12 @@ class Run:
             last_step=self._parts.last_step,
         )
 
-    def _train(
-        self, journal: Journal | SilentJournal, checkpoint: Checkpoint, start: Start
-    ) -> None:
+    def _train(self, journal: Listener, checkpoint: Checkpoint, start: Start) -> None:
         """Runs the loop; pauses and failures are recorded in results.json."""
         try:
             if start is not Start.RESUME:
                 table = layer_table(self._parts.network.model)
-                journal.show_model(table, self._trainer)
+                journal.show_model(table, self._inspector)
             self._loop(journal, checkpoint).run()
             self._writer.wait()
         except Interrupted as reason:
@@ -277,7 +276,7 @@ class Run:
             )
         return f"{path}: resumes at step {step} of {self._parts.last_step}"
 
-    def _loop(self, journal: Journal | SilentJournal, checkpoint: Checkpoint) -> Loop:
+    def _loop(self, journal: Listener, checkpoint: Checkpoint) -> Loop:
         training = self._config.training
         pause_at = None
         if training.stop_after is not None:
@@ -296,9 +295,7 @@ class Run:
             on_nonfinite=self._fail,
         )
 
-    def _actions(
-        self, journal: Journal | SilentJournal, checkpoint: Checkpoint
-    ) -> tuple[Action, ...]:
+    def _actions(self, journal: Listener, checkpoint: Checkpoint) -> tuple[Action, ...]:
         """What is done at boundaries, in this order."""
         actions: list[Action] = [self._evaluate(journal)]
         if self._config.training.log_norms:
@@ -306,13 +303,13 @@ class Run:
             actions.append(
                 LogNorms(
                     boundaries=self._boundaries(every),
-                    norms=self._trainer.norms,
+                    norms=self._inspector.norms,
                     listener=journal.norms,
                 )
             )
         return (*actions, checkpoint)
 
-    def _evaluate(self, journal: Journal | SilentJournal) -> Evaluate:
+    def _evaluate(self, journal: Listener) -> Evaluate:
         parts, training = self._parts, self._config.training
         return Evaluate(
             boundaries=self._boundaries(str(training.evaluate_every)),
@@ -334,13 +331,11 @@ class Run:
             measured=lambda step: self._staleness(journal, step),
         )
 
-    def _staleness(
-        self, journal: Journal | SilentJournal, step: int
-    ) -> dict[str, float]:
+    def _staleness(self, journal: Listener, step: int) -> dict[str, float]:
         """What metrics.jsonl says of it, where steps are asynchronous."""
-        if not isinstance(self._trainer, AsynchronousTrainer):
-            return {}
         counts = self._trainer.take_staleness()
+        if counts is None:
+            return {}
         journal.staleness(step, counts)
         mean = float(counts @ np.arange(len(counts)) / max(1.0, counts.sum()))
         return {"staleness": round(mean, 4)}
@@ -381,11 +376,9 @@ class Run:
 
     def _fail(self, result: StepResult) -> None:
         """Says where a value first was not finite."""
-        batch = self._trainer.batch_of(result.step)
-        network = self._parts.network
+        batch = self._inspector.batch_of(result.step)
         culprit = nonfinite.culprit(
-            network.model,
-            network.loss,
+            self._parts.algorithm,
             batch,
             seed=self._config.training.seed,
             step=result.step,

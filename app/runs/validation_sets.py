@@ -89,20 +89,18 @@ def make_evaluators(
       copy: the network once more, on this process's own device: evaluated in place of
         `network`, with its weights.
     """
-    given: dict[str, Any] = {
-        "strategy": strategy if copy is None else tf.distribute.get_strategy(),
-        "model": (copy or network).model,
-        "loss": network.evaluation_loss,
-        "metrics": network.metrics,
-        "batch_size": batch_size,
-        "cluster": cluster,
-        "source": None if copy is None else network.model,
-    }
+    evaluated = copy or network
     return {
         prefix: Evaluator(
+            strategy=strategy if copy is None else tf.distribute.get_strategy(),
+            model=evaluated.model,
+            loss=network.evaluation_loss,
+            metrics=network.metrics,
             batches=_batches(one, batch_size),
             examples=one.examples,
-            **given,
+            batch_size=batch_size,
+            cluster=cluster,
+            source=None if copy is None else network.model,
         )
         for prefix, one in sets.items()
     }

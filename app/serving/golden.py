@@ -113,7 +113,7 @@ def _ordinary_images(dataset: Dataset) -> dict[str, bytes]:
     """The first validation examples, as files."""
     indices = dataset.splits["validation"][:_ORDINARY]
     found = dataset.source.read(indices)
-    if dataset.source.encoding == "image":
+    if dataset.source.encoded:
         encoded = list(found)
     else:
         encoded = [tf.io.encode_png(pixels).numpy() for pixels in found]

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.features import ExampleSpec
+
 FILE_NAME = "MODEL_CARD.md"
 _MANY = 20
 _LITERT = {
@@ -26,11 +28,12 @@ def text(content: dict[str, Any]) -> str:
 
 
 def _head(content: dict[str, Any]) -> Iterator[str]:
-    features, flags = content["features"], content["flags"]
+    features = ExampleSpec.from_json(content["features"])
+    flags = content["flags"]
     yield f"# {content['name']}"
     yield ""
     yield (
-        f"A `{flags['model']}` for {features['task']}, trained with Atelier on"
+        f"A `{flags['model']}` for {features.task}, trained with Atelier on"
         f" `{content['dataset']['source']}` and exported {content['created']}."
     )
     commit = content["code"]["commit"]
@@ -53,14 +56,15 @@ def _inputs(content: dict[str, Any]) -> Iterator[str]:
             for part in (signature["inputs"], signature["outputs"])
         )
         yield f"- `{name}`: {given} → {answered}"
+    features = ExampleSpec.from_json(content["features"])
     if "litert" in content["formats"]:
-        yield f"- `model.tflite`: {_LITERT[content['features']['kind']]}"
+        yield f"- `model.tflite`: {_LITERT[features.kind]}"
     if content["columns"]:
         yield from _columns(content)
-    classes = content["features"]["classes"]
+    classes = features.classes
     if classes:
         yield ""
-        yield f"{len(classes)} classes: {_listed(classes)}."
+        yield f"{len(classes)} classes: {_listed(list(classes))}."
 
 
 def _columns(content: dict[str, Any]) -> Iterator[str]:
@@ -134,7 +138,7 @@ def _numbers(content: dict[str, Any]) -> Iterator[str]:
 
 def _limits(content: dict[str, Any]) -> Iterator[str]:
     yield from ("", "## Know before you use it", "")
-    if content["features"]["kind"] == "image":
+    if ExampleSpec.from_json(content["features"]).kind == "image":
         yield (
             f"- An image of more than {content['max_pixels']:,} pixels is refused"
             " before it is decoded. EXIF orientation is not applied; of an animation"

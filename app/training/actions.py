@@ -7,11 +7,11 @@ import numpy as np
 
 from app.training import memory
 from app.training.boundaries import Boundaries
-from app.training.checkpoints import Snapshot, Writer
+from app.training.checkpoints import Snapshot
 from app.training.evaluation import EvaluationAbandoned, Evaluator
+from app.training.listeners import CheckpointWriter
 from app.training.loop import Speed
 from app.training.signals import PauseRequest
-from app.training.silent import SilentWriter
 from app.training.state import Progress, TrainState
 from base.errors import Interrupted, TrainingFailed
 from models.metrics import Metrics
@@ -85,8 +85,7 @@ class Evaluate:
     def _line(self, state: TrainState, speed: Speed) -> Line:
         """What metrics.jsonl says of this step."""
         progress = state.progress
-        sums = dict(zip(state.sum_names, state.sums.tolist(), strict=True))
-        training = self._metrics.results(sums)
+        training = self._metrics.results(state.sums)
         validation = self._evaluate(state)
         examples = progress.step * self._batch_size
         return {
@@ -96,7 +95,7 @@ class Evaluate:
             "seconds": round(progress.seconds, 3),
             **{f"train/{name}": value for name, value in training.items()},
             **validation,
-            "learning_rate": float(state.optimizer.learning_rate),
+            **state.learning_rates(),
             "examples_per_second": round(speed.examples_per_second, 1),
             "input_wait": round(speed.input_wait, 4),
             **memory.peaks(),
@@ -181,7 +180,7 @@ class Checkpoint:
         self,
         *,
         boundaries: Boundaries,
-        writer: Writer | SilentWriter,
+        writer: CheckpointWriter,
         saved_step: int,
     ) -> None:
         self._boundaries = boundaries

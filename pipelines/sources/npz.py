@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import UserError
+from pipelines.features import ExampleSpec
 from pipelines.sources import arrayfiles
 from pipelines.sources.arrays import ArraySource
 from pipelines.tf_messages import first_sentence
@@ -55,29 +56,27 @@ def _source(
 ) -> ArraySource:
     pairs = arrayfiles.pair_names(name, names)
     found = {split: tuple(read(array) for array in pairs[split]) for split in pairs}
-    kinds = {
-        split: (
-            pairs[split][0],
-            arrayfiles.kind_of(name, pairs[split][0], x.shape, x.dtype),
-        )
+    inputs = {
+        pairs[split][0]: arrayfiles.input_of(name, pairs[split][0], x.shape, x.dtype)
         for split, (x, _) in found.items()
     }
-    kind = arrayfiles.check_together(name, kinds)
+    kind = arrayfiles.check_together(name, inputs)
     arrayfiles.check_lengths(
         name,
         {split: (pairs[split][0], len(x), len(y)) for split, (x, y) in found.items()},
     )
     classes = arrayfiles.CLASS_NAMES
     class_names = read(classes) if classes in names else None
-    labels = arrayfiles.labels_of(
+    targets = arrayfiles.targets_of(
         name, {pairs[split][1]: y for split, (_, y) in found.items()}, class_names
     )
     return ArraySource(
         name,
-        arrayfiles.features_of(kind, labels),
-        np.concatenate([arrayfiles.as_examples(x, kind) for x, _ in found.values()]),
-        labels.targets,
+        ExampleSpec(kind, targets.feature),
+        np.concatenate([kind.as_stored(x) for x, _ in found.values()]),
+        targets.values,
         arrayfiles.splits_of({split: len(x) for split, (x, _) in found.items()}),
+        arrayfiles.notes_of(targets),
     )
 
 

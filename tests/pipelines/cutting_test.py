@@ -192,10 +192,10 @@ class RecordsTest(tf.test.TestCase):
 
 
 def _features():
-    from pipelines.features import Features
+    from pipelines.features import ClassLabel, ExampleSpec, Image
 
     classes = tuple(f"c{number:03}" for number in range(301))
-    return Features("image", (7, 9, 3), "classification", classes)
+    return ExampleSpec(Image((7, 9, 3)), ClassLabel(classes))
 
 
 def _turned(record: bytes) -> bytes:

@@ -66,16 +66,16 @@ def losses_of(*arguments: str, steps: int) -> list[float]:
     """The losses of the first steps of a run, all of whose examples are counted."""
     config = flags.parse(TrainConfig, ["--run_dir=unused", *QUICK, *arguments])
     parts = train.build_parts(config)
-    trainer = train.make_trainer(config, parts)
+    trainer = train.make_trainer(parts)
     trainer.start_at(0)
-    names = parts.network.metrics.names
-    sums = np.zeros(len(names))
+    metrics = parts.network.metrics
+    sums = np.zeros(metrics.size)
     losses = []
     for step in range(steps):
         result = trainer.run(step, step + 1, sums)
         losses.append(result.loss)
         sums = result.sums
-    if sums[names.index("examples")] != steps * BATCH:
+    if metrics.by_name(sums)["examples"] != steps * BATCH:
         raise AssertionError(f"{sums} after {steps} steps")
     return losses
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from unittest import mock
 
+import pytest
 import tensorflow as tf
 
 from app.reporting import environment, progress, summary
@@ -136,6 +137,7 @@ class SummaryTest(tf.test.TestCase):
         self._write()
         self.assertEqual(summary.main(["--tested", str(self.run_dir)]), 0)
 
+    @pytest.mark.process
     def test_folder_that_is_no_run_is_named(self) -> None:
         ran = subprocess.run(
             [sys.executable, "-m", "app.reporting.summary", "/nowhere/run"],

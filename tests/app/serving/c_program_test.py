@@ -7,11 +7,14 @@ import shutil
 import subprocess
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from app.serving import golden, manifest, parity
 from tests.app.serving import subjects
+
+pytestmark = [pytest.mark.process, pytest.mark.export]
 
 SOURCE = pathlib.Path(__file__).with_name("c_program.c")
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")

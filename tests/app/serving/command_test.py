@@ -7,11 +7,14 @@ import random
 import signal
 import time
 
+import pytest
 import tensorflow as tf
 
 from app.serving import exporting, manifest, publishing
 from tests.app.serving import subjects
 from tests.processes import Command
+
+pytestmark = [pytest.mark.process, pytest.mark.export]
 
 KILLS = 20
 SEED = 3

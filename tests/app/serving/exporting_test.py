@@ -6,6 +6,7 @@ import shutil
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -22,6 +23,7 @@ from base.errors import ExportRefused, UserError
 from tests.app.serving import subjects
 
 
+@pytest.mark.export
 class ExportTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -90,6 +92,7 @@ class ExportTest(tf.test.TestCase):
         self.assertFalse([name for name in names if name.startswith(".export-")])
 
 
+@pytest.mark.export
 class GateTest(tf.test.TestCase):
     """Negative controls: the gate sees what it is there to see."""
 
@@ -144,6 +147,7 @@ class GateTest(tf.test.TestCase):
             self.assertIn("class_id or label", self.refused("--format=saved_model"))
 
 
+@pytest.mark.export
 class QuantizationTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -185,6 +189,7 @@ class QuantizationTest(tf.test.TestCase):
             quantization.measure(subject, config.export, contract, self.place, found)
 
 
+@pytest.mark.export
 class VerificationTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()

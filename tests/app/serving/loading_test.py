@@ -4,6 +4,7 @@ import pathlib
 import shutil
 from unittest import mock
 
+import pytest
 import tensorflow as tf
 
 from app.configs import flags
@@ -12,6 +13,8 @@ from app.serving import loading
 from app.serving import predict as prediction
 from base.errors import UserError
 from tests.app.serving import subjects
+
+pytestmark = pytest.mark.export
 
 
 def predict(output: pathlib.Path, *arguments: str) -> str:

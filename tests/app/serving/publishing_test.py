@@ -5,9 +5,12 @@ import subprocess
 import sys
 import time
 
+import pytest
 import tensorflow as tf
 
 from app.serving import publishing
+
+pytestmark = pytest.mark.process
 
 ROOT = pathlib.Path(__file__).parents[3]
 FILES = 12
@@ -34,7 +37,7 @@ def counted(operation):
         return result
     return run
 
-os.fsync, os.rename, os.mkdir = map(counted, (os.fsync, os.rename, os.mkdir))
+os.fsync, os.replace, os.mkdir = map(counted, (os.fsync, os.replace, os.mkdir))
 time.sleep(max(0.0, begin - time.time()))
 with publishing.staging(run_dir) as place:
     version = place / "version"

@@ -4,11 +4,14 @@ import itertools
 import pathlib
 
 import keras
+import pytest
 import tensorflow as tf
 
 from app.serving import exporting, golden, runtimes
 from models import registry
 from tests.app.serving import subjects
+
+pytestmark = pytest.mark.export
 
 # The smallest of each, on images of 8×8×3, or as large as they have to be.
 SMALL = {

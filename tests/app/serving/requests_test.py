@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
@@ -13,6 +14,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from app.serving import warmup
 from tests.app.serving import subjects
 from tests.app.serving.limits_test import encoded, gif_bomb, png_bomb
+
+pytestmark = pytest.mark.export
 
 
 def as_request(

@@ -20,7 +20,7 @@ from app.serving.exported_run import Subject
 from app.training import checkpoints, state
 from base import files
 from pipelines.dataset import Dataset
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image, Values, Vector
 from pipelines.sources.arrays import ArraySource
 from pipelines.sources.base import Source
 from tests.pipelines import folders
@@ -37,18 +37,18 @@ def source(task: str, shape: tuple[int, ...], examples: int = 60) -> Source:
         data = random.integers(0, 256, (examples, *shape), np.uint8)
     else:
         data = random.normal(3, 2, (examples, *shape)).astype(np.float32)
-    kind = "image" if len(shape) == 3 else "vector"
+    given = Image(shape) if len(shape) == 3 else Vector(shape)
     if task == "classification":
-        features = Features(kind, shape, task, ("a", "b", "ä c"))
+        features = ExampleSpec(given, ClassLabel(("a", "b", "ä c")))
         return ArraySource("noise", features, data, np.arange(examples) % 3)
     targets = random.normal((100, -5), (20, 2), (examples, 2)).astype(np.float32)
-    return ArraySource("noise", Features(kind, shape, task, targets=2), data, targets)
+    return ArraySource("noise", ExampleSpec(given, Values(2)), data, targets)
 
 
 def write_npz(path: pathlib.Path, given: Source) -> None:
     """Writes a source's vectors as a file that `--dataset` takes."""
     every = np.arange(len(given))
-    np.savez(path, x_train=given.read(every), y_train=given.targets)
+    np.savez(path, x_train=given.read(every), y_train=given.read_targets(every))
 
 
 def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Subject:

@@ -6,6 +6,7 @@ import shutil
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -15,6 +16,8 @@ from app.serving import columns, exporting, predict, signatures, warmup
 from base.errors import ExportRefused, UserError
 from tests.app.serving import subjects
 from tests.app.serving.requests_test import as_request, serve
+
+pytestmark = pytest.mark.export
 
 
 class TableExportTest(tf.test.TestCase):

@@ -11,6 +11,7 @@ from absl.testing import parameterized
 from base.errors import UserError
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
+from pipelines.features import Values
 from pipelines.order import Order
 
 
@@ -107,8 +108,7 @@ class ArrayFilesTest(parameterized.TestCase, tf.test.TestCase):
         arrays = {"x_train": generator.normal(size=(20, 4))}
         arrays["y_train"] = arrays["x_train"][:, :2] * 3
         dataset = self._open(self._write(arrays, suffix))
-        self.assertEqual(dataset.features.task, "regression")
-        self.assertEqual(dataset.features.targets, 2)
+        self.assertEqual(dataset.features.target, Values(2))
         found = dataset.examples("validation", range(6))
         self.assertEqual(found.inputs.dtype, np.float32)
         self.assertAllClose(found.inputs[:, :2] * 3, found.labels)

@@ -18,7 +18,7 @@ class DigitsTest(tf.test.TestCase):
         self.assertAllClose(
             images[..., 0] * np.float32(16 / 255), bunch.images, atol=0.04
         )
-        self.assertAllEqual(source.targets, bunch.target)
+        self.assertAllEqual(source.read_targets(np.arange(1797)), bunch.target)
         self.assertAllEqual(source.lookup(tf.constant([5, 0])), images[[5, 0]])
 
     def test_hashes_tell_examples_apart(self) -> None:

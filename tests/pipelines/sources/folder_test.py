@@ -36,7 +36,7 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
         source.examine(10_000)
         self.assertEqual(source.features.classes, ("cat", "dog"))
         self.assertEqual(source.features.shape, (8, 8, 3))
-        self.assertAllEqual(source.targets, [0, 0, 0, 0, 1, 1, 1])
+        self.assertAllEqual(source.read_targets(np.arange(7)), [0, 0, 0, 0, 1, 1, 1])
         self.assertEqual(
             [os.path.relpath(source.describe(i), self.folder) for i in range(4)],
             ["cat/000.png", "cat/001.png", "cat/002.png", "cat/deep/er/x.PNG"],
@@ -180,7 +180,7 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
         file = self.folder / "data.zip"
         file.write_bytes(b"")
         for name, message in (
-            ("digit", "did you mean digits"),
+            ("digit", "did you mean 'digits'"),
             ("/no/such/folder", "no such folder or dataset"),
             (str(file), "this kind of source cannot be read"),
         ):

@@ -7,10 +7,21 @@ and an exit status. It imports no TensorFlow.
 import difflib
 import importlib
 import os
+import pathlib
 import select
 import sys
 from collections.abc import Sequence
 from typing import TextIO
+
+_ATELIER = pathlib.Path(__file__).resolve().parents[1]
+if (
+    __name__ == "__main__"
+    and not sys.flags.safe_path
+    and pathlib.Path.cwd() != _ATELIER
+):
+    # `python -m` looks into the working directory first, where a user's models.py may
+    # lie: it is no room of Atelier's.
+    sys.path.append(sys.path.pop(0))
 
 from app import caches, tf_startup
 from app.configs import flags

@@ -54,7 +54,7 @@ class RegistryTest(tf.test.TestCase, parameterized.TestCase):
         ("pretrained", "weights=imagnet", "expected imagenet, none, or the path"),
         ("no.such.module:build", "", "no module 'no'"),
         ("os.path:joi", "", "did you mean 'join'"),
-        (":", "", "expected package.module:function"),
+        (":", "", "expected package.module:name"),
     )
     def test_mistakes_have_one_line(self, name: str, text: str, line: str) -> None:
         with self.assertRaisesRegex(UserError, line) as caught:

@@ -13,11 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-_ATELIER = pathlib.Path(__file__).resolve().parents[1]
 if (
     __name__ == "__main__"
     and not sys.flags.safe_path
-    and pathlib.Path.cwd() != _ATELIER
+    and pathlib.Path.cwd() != pathlib.Path(__file__).resolve().parents[1]
 ):
     # `python -m` looks into the working directory first, where a user's models.py may
     # lie: it is no room of Atelier's.

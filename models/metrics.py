@@ -6,8 +6,9 @@ each example counts once whatever the batches were.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from base.errors import unknown
@@ -64,12 +65,16 @@ class Measured(Protocol):
     def sum_names(self) -> tuple[str, ...]:
         """The names of the sums."""
 
+    @property
+    def sum_sizes(self) -> Mapping[str, int]:
+        """The lengths of those that are vectors."""
+
     def sums(
         self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """A batch's sums by name."""
 
-    def results(self, sums: Mapping[str, float]) -> dict[str, float]:
+    def results(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """The figures from the sums."""
 
 
@@ -87,9 +92,16 @@ class Metrics:
     task: Measured
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the sums."""
-        return (*OF_EVERY_TASK, *self.task.sum_names)
+    def size(self) -> int:
+        """How many numbers the sums are."""
+        return sum(self._sizes.values())
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        """How many numbers each sum is, in their order."""
+        sizes = self.task.sum_sizes
+        names = (*OF_EVERY_TASK, *self.task.sum_names)
+        return {name: sizes.get(name, 1) for name in names}
 
     @property
     def declared(self) -> tuple[Metric, ...]:
@@ -102,38 +114,53 @@ class Metrics:
         predictions: tf.Tensor,
         losses: tf.Tensor,
         weights: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        """A batch's sums by name, float64 scalars; to be added up over batches.
+    ) -> tf.Tensor:
+        """A batch's sums, float64 [size]; to be added up over batches.
 
         Args:
             labels: A batch of the target feature.
-            predictions: The model's outputs, float32 [B, size].
+            predictions: The model's outputs, float32 [B, outputs.size].
             losses: The loss of each example, float32 [B].
             weights: float32 [B]: above 0 for an example, 0 for padding, whose other
                 values may be anything, NaN included.
         """
-        return {
+        found = {
             "examples": total(tf.ones_like(weights), weights),
             "weight": total(weights, weights),
             "loss": total(float64(losses) * float64(weights), weights),
             **self.task.sums(labels, predictions, weights),
         }
+        if not self.task.sum_sizes:
+            return tf.stack([found[name] for name in self._sizes])
+        return tf.concat([tf.reshape(found[name], [-1]) for name in self._sizes], 0)
 
-    def results(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """The metrics from the sums over all batches.
+    def by_name(self, sums: np.ndarray) -> dict[str, Any]:
+        """Sums over batches, float64 [size], by name: numbers, or arrays."""
+        ends = np.cumsum([*self._sizes.values()])
+        parts = np.split(np.asarray(sums, np.float64), ends[:-1])
+        vectors = self.task.sum_sizes
+        return {
+            name: part if name in vectors else float(part[0])
+            for name, part in zip(self._sizes, parts, strict=True)
+        }
+
+    def results(self, sums: np.ndarray) -> dict[str, float]:
+        """The metrics from the sums over all batches, float64 [size].
 
         Raises:
             ValueError: No example was counted.
         """
-        if not sums["examples"] > 0:
-            raise ValueError(f"metrics of {sums['examples']} examples: expected some")
-        loss = float(sums["loss"]) / float(sums["weight"])
-        return {"loss": loss, **self.task.results(sums)}
+        found = self.by_name(sums)
+        if not found["examples"] > 0:
+            raise ValueError(f"metrics of {found['examples']} examples: expected some")
+        loss = float(found["loss"]) / float(found["weight"])
+        return {"loss": loss, **self.task.results(found)}
 
-    def intervals(self, sums: Mapping[str, float]) -> dict[str, list[float]]:
+    def intervals(self, sums: np.ndarray) -> dict[str, list[float]]:
         """95 % intervals of the figures that have one: `NAME_95`, [low, high]."""
+        found = self.by_name(sums)
         return {
-            f"{metric.name}_95": list(metric.interval(sums))
+            f"{metric.name}_95": list(metric.interval(found))
             for metric in self.declared
             if metric.interval
         }

@@ -105,12 +105,17 @@ class Outputs:
         size: Number of classes, or of regression targets.
         mean: For regression, each target's mean over the training split; () is 0.
         std: For regression, each target's standard deviation, with `mean`; () is 1.
+        names: Of the classes, labels or targets, by index; () where nobody asks.
+        thresholds: For several labels, the probability from which on each is
+            predicted; () is one half.
     """
 
     task: str
     size: int
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or len(self.mean) not in (0, self.size):

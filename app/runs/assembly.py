@@ -206,7 +206,7 @@ def _speed(parts: Parts) -> float:
     finite.
     """
     trainer = make_trainer(parts.config, parts)
-    sums = np.zeros(len(parts.network.metrics.names))
+    sums = np.zeros(parts.network.metrics.size)
     trainer.start_at(0)
     trainer.run(0, 1, sums)
     first, steps, best, spent = 1, 1, 0.0, 0.0

@@ -26,7 +26,6 @@ from app.runs.trained import load_network
 from app.runs.validation_sets import ValidationSet
 from app.training.evaluation import Predictions, predict
 from base.errors import EXIT_DONE, UserError
-from models.intervals import wilson_95
 from pipelines.sources.base import SPLITS
 
 # Pictures of mistakes that are kept, the surest first.
@@ -119,12 +118,8 @@ def _metrics(network: Network, found: Predictions) -> dict[str, Any]:
     labels, outputs = tf.constant(found.labels), tf.constant(found.outputs)
     losses = network.evaluation_loss(labels, outputs)
     sums = network.metrics.sums(labels, outputs, losses, tf.ones_like(losses))
-    values = {name: float(value) for name, value in sums.items()}
-    metrics: dict[str, Any] = dict(network.metrics.results(values))
-    if "correct" in values:
-        correct, examples = round(values["correct"]), len(found.labels)
-        metrics["accuracy_95"] = list(wilson_95(correct, examples))
-    return metrics
+    found_sums = sums.numpy()
+    return network.metrics.results(found_sums) | network.metrics.intervals(found_sums)
 
 
 def _keep_predictions(

@@ -120,7 +120,7 @@ class Run:
         self._config = config = parts.config
         self._parts = parts
         self._state = TrainState(
-            parts.network.model, parts.optimizer, parts.network.metrics.names
+            parts.network.model, parts.optimizer, parts.network.metrics.size
         )
         self._results = Results.read(folder)
         self._agreement = Agreement(parts.strategy, parts.cluster)

@@ -65,8 +65,7 @@ def _rehearse(arguments: Sequence[str], answer: pathlib.Path) -> int:
     except UserError as error:
         print(f"atelier: {error}", file=sys.stderr)
         return EXIT_USER_MISTAKE
-    metrics = parts.network.metrics
-    names = metrics.results(dict.fromkeys(metrics.names, 1.0))
+    names = [metric.name for metric in parts.network.metrics.declared]
     tags = [f"{split}/{name}" for split in ("train", "validation") for name in names]
     files.write_json(answer, [*tags, "examples_per_second", "seconds", "input_wait"])
     return EXIT_DONE

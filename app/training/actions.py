@@ -85,8 +85,7 @@ class Evaluate:
     def _line(self, state: TrainState, speed: Speed) -> Line:
         """What metrics.jsonl says of this step."""
         progress = state.progress
-        sums = dict(zip(state.sum_names, state.sums.tolist(), strict=True))
-        training = self._metrics.results(sums)
+        training = self._metrics.results(state.sums)
         validation = self._evaluate(state)
         examples = progress.step * self._batch_size
         return {

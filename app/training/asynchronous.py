@@ -134,7 +134,7 @@ class AsynchronousTrainer(Trainer):
         strategy.extended._allow_run_without_coordinator = True
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         self.hands = Hands(self._coordinator)
-        columns = _BEFORE + _STALENESS + len(metrics.names)
+        columns = _BEFORE + _STALENESS + metrics.size
         with strategy.scope():
             self._ledger = tf.Variable(
                 tf.zeros([_ROWS, columns], tf.float64), trainable=False, name="ledger"

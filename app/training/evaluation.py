@@ -96,20 +96,20 @@ class Evaluator:
             for mine, theirs in pairs:
                 mine.assign(theirs.numpy())
         iterator = None if self._batches is None else iter(self._batches)
-        sums = tf.zeros(len(self._metrics.names), tf.float64)
+        sums = tf.zeros(self._metrics.size, tf.float64)
         for first in range(0, self._batch_count, _CHUNK):
             if paused():
                 raise EvaluationAbandoned
             count = min(_CHUNK, self._batch_count - first)
             last = tf.constant(first + count)
             sums = self._chunk(iterator, tf.constant(first), last, sums)
-        by_name = dict(zip(self._metrics.names, sums.numpy().tolist(), strict=True))
-        if round(by_name["examples"]) != self._examples:
+        counted = self._metrics.by_name(sums.numpy())["examples"]
+        if round(counted) != self._examples:
             raise RuntimeError(
-                f"evaluation counted {by_name['examples']:g} examples of a split of"
+                f"evaluation counted {counted:g} examples of a split of"
                 f" {self._examples}"
             )
-        return {"examples": self._examples, **self._metrics.results(by_name)}
+        return {"examples": self._examples, **self._metrics.results(sums.numpy())}
 
     def _chunk_loop(
         self, iterator: Any, first: tf.Tensor, last: tf.Tensor, sums: tf.Tensor
@@ -127,8 +127,7 @@ class Evaluator:
             batch = self._held.batch(batch, first, self._slice)
         predictions = self._model(batch.inputs, training=False)
         losses = self._loss(batch.labels, predictions)
-        sums = self._metrics.sums(batch.labels, predictions, losses, batch.weights)
-        return tf.stack([sums[name] for name in self._metrics.names])
+        return self._metrics.sums(batch.labels, predictions, losses, batch.weights)
 
 
 def predict(model: keras.Model, batches: tf.data.Dataset) -> Predictions:

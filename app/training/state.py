@@ -56,19 +56,19 @@ class TrainState:
     Args:
       model: built; its weights are part of the state.
       optimizer: built on the model's trainable variables.
-      sum_names: names of the running sums over the examples since the last evaluation.
+      sums: how many running sums there are over the examples since the last
+        evaluation.
     """
 
     def __init__(
         self,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        sum_names: Sequence[str],
+        sums: int,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
-        self.sum_names = tuple(sum_names)
-        self.sums = np.zeros(len(self.sum_names), np.float64)
+        self.sums = np.zeros(sums, np.float64)
         self.progress = Progress()
         self._copies: dict[str, np.ndarray] = {}
 

@@ -116,7 +116,7 @@ class Trainer:
         Args:
           first: the step to begin with, where `start_at` or the last segment left off.
           last: the step to stop before.
-          sums: float64 [len(metrics.names)], the sums so far.
+          sums: float64 [metrics.size], the sums so far.
         """
         step, loss, finite, wait, total = self._segment(
             self._iterator,
@@ -180,7 +180,7 @@ class Trainer:
             self._iterator,
             tf.TensorSpec([], tf.int64),
             tf.TensorSpec([], tf.int64),
-            tf.TensorSpec([len(self._metrics.names)], tf.float64),
+            tf.TensorSpec([self._metrics.size], tf.float64),
         )
 
     def _segment_loop(
@@ -275,10 +275,9 @@ class Trainer:
             loss = self._objective(losses, batch.weights)
             scaled = self._optimizer.scale_loss(loss)
         sums = self._metrics.sums(batch.labels, predictions, losses, batch.weights)
-        stacked = tf.stack([sums[name] for name in self._metrics.names])
         if self._placed:  # the tape would not put each gradient beside its operation
-            return tf.gradients(scaled, [v.value for v in sources]), loss, stacked
-        return tape.gradient(scaled, sources), loss, stacked
+            return tf.gradients(scaled, [v.value for v in sources]), loss, sums
+        return tape.gradient(scaled, sources), loss, sums
 
     def _beside(self, tensor: tf.Tensor) -> contextlib.AbstractContextManager[None]:
         return tf.device(tensor.device) if self._placed else contextlib.nullcontext()

@@ -136,11 +136,16 @@ class Task(abc.ABC):
     def sum_names(self) -> tuple[str, ...]:
         """Names of what `sums` gives, beside `examples`, `weight` and `loss`."""
 
+    @property
+    def sum_sizes(self) -> Mapping[str, int]:
+        """The lengths of those sums that are vectors; the others are scalars."""
+        return {}
+
     @abc.abstractmethod
     def sums(
         self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """A batch's sums by name: float64 scalars, to be added up over batches.
+        """A batch's sums by name: float64, to be added up over batches.
 
         Args:
             labels: Of the batch.
@@ -150,7 +155,7 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def results(self, sums: Mapping[str, float]) -> dict[str, float]:
+    def results(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """The figures, but for the loss, from the sums over all batches."""
 
     @property

@@ -28,6 +28,9 @@ TASKS = {
     "classification": Entry(
         "models.tasks.classification:Classification", ("cross_entropy",)
     ),
+    "multilabel": Entry(
+        "models.tasks.multilabel:MultiLabel", ("binary_cross_entropy", "binary_focal")
+    ),
     "regression": Entry("models.tasks.regression:Regression", ("mse", "mae", "huber")),
 }
 

@@ -52,7 +52,7 @@ class DevicesTest(tf.test.TestCase, parameterized.TestCase):
             trainer.start_at(0)
             used = self.devices_of_gradients(trainer._compiled())
             self.assertEqual(used, expected if devices else {""})
-            sums = np.zeros(len(parts.network.metrics.names))
+            sums = np.zeros(parts.network.metrics.size)
             losses = [trainer.run(step, step + 1, sums).loss for step in range(3)]
             found.append((losses, parts.network.model.get_weights()))
         # Where three gradients meet, as in attention, they are added in another order,

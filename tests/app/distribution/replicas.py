@@ -68,14 +68,14 @@ def losses_of(*arguments: str, steps: int) -> list[float]:
     parts = train.build_parts(config)
     trainer = train.make_trainer(config, parts)
     trainer.start_at(0)
-    names = parts.network.metrics.names
-    sums = np.zeros(len(names))
+    metrics = parts.network.metrics
+    sums = np.zeros(metrics.size)
     losses = []
     for step in range(steps):
         result = trainer.run(step, step + 1, sums)
         losses.append(result.loss)
         sums = result.sums
-    if sums[names.index("examples")] != steps * BATCH:
+    if metrics.by_name(sums)["examples"] != steps * BATCH:
         raise AssertionError(f"{sums} after {steps} steps")
     return losses
 

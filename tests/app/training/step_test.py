@@ -37,7 +37,7 @@ class StepTest(tf.test.TestCase):
         )
         before = self.weights(parts)
         trainer.start_at(0)
-        trainer.run(0, 1, np.zeros(len(parts.network.metrics.names)))
+        trainer.run(0, 1, np.zeros(parts.network.metrics.size))
         moves = zip(before, self.weights(parts), strict=True)
         norm = np.sqrt(sum(np.sum((new - old) ** 2) for old, new in moves))
         self.assertAllClose(norm, 0.01, rtol=1e-4)
@@ -48,33 +48,33 @@ class StepTest(tf.test.TestCase):
         batch = parts.feed.batch(0)
         outputs = model(batch.inputs).numpy()
         trainer.start_at(0)
-        result = trainer.run(0, 1, np.zeros(len(metrics.names)))
+        result = trainer.run(0, 1, np.zeros(metrics.size))
         weights, labels = batch.weights.numpy(), batch.labels.numpy()
         self.assertAllClose(weights[labels == 3] / weights[labels != 3][0], [40.0] * 13)
         exponents = np.exp(outputs - outputs.max(-1, keepdims=True))
         shares = exponents / exponents.sum(-1, keepdims=True)
         losses = -np.log(shares[np.arange(len(labels)), labels])
         self.assertAllClose(result.loss, np.sum(weights * losses) / 128, rtol=1e-5)
-        found = metrics.results(dict(zip(metrics.names, result.sums, strict=True)))
+        found = metrics.results(result.sums)
         self.assertAllClose(found["loss"], np.average(losses, weights=weights))
         self.assertNotAllClose(found["loss"], losses.mean(), rtol=1e-3)
         self.assertAllClose(found["accuracy"], np.mean(outputs.argmax(-1) == labels))
 
     def test_the_segment_is_compiled_once(self):
         trainer, parts = make_trainer()
-        sums = np.zeros(len(parts.network.metrics.names))
+        sums = np.zeros(parts.network.metrics.size)
         trainer.start_at(0)
         for first, last in ((0, 1), (1, 5), (5, 6)):
             result = trainer.run(first, last, sums)
             self.assertEqual(result.step, last)
             sums = result.sums
         self.assertEqual(trainer.traces(), 1)
-        self.assertEqual(sums[parts.network.metrics.names.index("examples")], 6 * 128)
+        self.assertEqual(parts.network.metrics.by_name(sums)["examples"], 6 * 128)
 
     def test_a_segment_stops_at_a_step_that_is_not_finite(self):
         trainer, parts = make_trainer("--optimizer=sgd", "--learning_rate=1e30")
         trainer.start_at(0)
-        result = trainer.run(0, 9, np.zeros(len(parts.network.metrics.names)))
+        result = trainer.run(0, 9, np.zeros(parts.network.metrics.size))
         self.assertFalse(result.finite)
         self.assertLess(result.step, 9)
 

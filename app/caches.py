@@ -1,14 +1,19 @@
-"""Where Atelier keeps what it can do without: the XDG base directory specification."""
+"""Atelier's caches on this machine: what the process's environment says of them."""
 
 import os
 import pathlib
+
+from base import caches
+
+
+def folder() -> pathlib.Path | None:
+    """Where they lie; None where there is no place for them."""
+    return caches.folder(os.environ)
 
 
 def keep_file_facts() -> None:
     """Has what is known of data files kept for the user's next start."""
     from pipelines import filecache
 
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    home = pathlib.Path.home() / ".cache"
-    folder = pathlib.Path(base) if os.path.isabs(base) else home
-    filecache.keep_in(folder / "atelier" / "files")
+    if (place := folder()) is not None:
+        filecache.keep_in(place / "files")

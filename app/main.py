@@ -1,10 +1,8 @@
 """The command line: `atelier COMMAND [--flag=value …]`.
 
-Finds the command's module, reads its flags, runs it, and turns failures into one line
-and an exit status. It imports no TensorFlow.
+Finds the command's module, reads its flags, and runs it. It imports no TensorFlow.
 """
 
-import difflib
 import importlib
 import os
 import pathlib
@@ -22,7 +20,7 @@ if (
     # lie: it is no room of Atelier's.
     sys.path.append(sys.path.pop(0))
 
-from app import caches, tf_startup
+from app import caches, exit_status, tf_startup
 from app.configs import flags
 from app.distribution import process_exit
 from base import errors
@@ -42,7 +40,8 @@ _HELP = ("--help", "-help", "-h", "help", "--helpfull", "--helpshort")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the console script's entry. Returns the exit status."""
     try:
-        status = _run_guarded(list(sys.argv[1:] if arguments is None else arguments))
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = exit_status.guarded(lambda: _run(given))
         sys.stdout.flush()
         return process_exit.leave(status)
     except BrokenPipeError:
@@ -64,28 +63,13 @@ def _has_no_reader(stream: TextIO) -> bool:
     return any(event & select.POLLERR for _, event in watched.poll(0))
 
 
-def _run_guarded(arguments: list[str]) -> int:
-    """Runs one command; failures that have a status of their own become it."""
-    try:
-        return _run(arguments)
-    except errors.UserError as error:
-        print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_USER_MISTAKE
-    except errors.Interrupted as error:
-        print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_INTERRUPTED
-    except (errors.TrainingFailed, errors.ExportRefused) as error:
-        print(f"atelier: {error}", file=sys.stderr)
-        return errors.EXIT_FAILED
-
-
 def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in _HELP:
         print(_help())
         return errors.EXIT_DONE if arguments else errors.EXIT_USER_MISTAKE
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        raise errors.UserError(_unknown_command(name))
+        raise errors.unknown("command", name, COMMANDS)
     command = importlib.import_module(f"app.commands.{name}")
     takes_command = getattr(command, "TAKES_COMMAND", False)
     rest, launched = _divided(rest) if takes_command else (rest, [])
@@ -114,12 +98,6 @@ def _divided(arguments: list[str]) -> tuple[list[str], list[str]]:
         return arguments, []
     at = arguments.index("--")
     return arguments[:at], arguments[at + 1 :]
-
-
-def _unknown_command(name: str) -> str:
-    near = difflib.get_close_matches(name, COMMANDS)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see atelier --help"
-    return f"unknown command {name!r}: expected one of {', '.join(COMMANDS)}; {hint}"
 
 
 def _help() -> str:

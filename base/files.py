@@ -1,11 +1,12 @@
 """Files that are whole or not there, whatever happens to the process or the machine.
 
-Everything the run folder keeps is written by these functions: aside, flushed to the
-disk, renamed, and the folder's own entry flushed too.
+Everything that is kept is written by these functions: aside, flushed to the disk,
+renamed, and the folder's own entry flushed too. And what tells that a file is the same.
 """
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -20,10 +21,8 @@ _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Replaces the file at `path` by `content`, or leaves it as it was."""
-    with _aside(path) as temporary, open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with aside(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: pathlib.Path, content: str) -> None:
@@ -39,6 +38,39 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 def read_json(path: pathlib.Path) -> Any:
     """What `write_json` wrote."""
     return json.loads(path.read_text())
+
+
+@contextlib.contextmanager
+def aside(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file to be written beside `path`, which takes its place if all goes well.
+
+    Its name begins with a dot and the name of `path`. Within it nothing is at `path`
+    but what was there before; after it the new content is on the disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
+    temporary = pathlib.Path(name)
+    try:
+        temporary.chmod(0o666 & ~_umask())
+        yield temporary
+        sync_file(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def move(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Renames a file or a folder, whose content was flushed, for good.
+
+    Raises:
+      OSError: what is at `target` cannot be replaced, such as a folder that holds
+        something.
+    """
+    os.replace(source, target)
+    sync_folder(target.parent)
 
 
 @contextlib.contextmanager
@@ -74,21 +106,15 @@ def sync_folder(path: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _aside(path: pathlib.Path) -> Iterator[str]:
-    """A temporary name beside `path` that takes its place if all goes well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    try:
-        os.chmod(temporary, 0o666 & ~_umask())
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    sync_folder(path.parent)
+def sha256_of(path: pathlib.Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_and_sha256(path: pathlib.Path) -> dict[str, Any]:
+    """What a manifest says of a file: `bytes` and `sha256`."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _umask() -> int:

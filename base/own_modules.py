@@ -42,24 +42,16 @@ class OwnFolder:
         sys.meta_path.insert(0, _Finder(self))
 
     def has(self, name: str) -> bool:
-        """Whether `package.module` is a file here, or begins with a package here.
+        """Whether `package.module` is a file here, or a package.
 
-        A folder without `__init__.py` is a package only if it has the whole of it, as
-        folders of data may be called anything.
+        So `models.tasks` is Atelier's where there is a file `models.py` and no more.
         """
-        first = self.path / name.partition(".")[0]
-        if self.path == _ATELIER and (first / "__init__.py").exists():
+        first, *_ = parts = name.split(".")
+        if self.path == _ATELIER and (self.path / first / "__init__.py").exists():
             return False
-        whole = self.path.joinpath(*name.split("."))
-        return any(
-            file.is_file()
-            for file in (
-                first.with_name(f"{first.name}.py"),
-                first / "__init__.py",
-                whole.with_name(f"{whole.name}.py"),
-                whole / "__init__.py",
-            )
-        )
+        place = self.path.joinpath(*parts)
+        module, package = place.with_name(f"{place.name}.py"), place / "__init__.py"
+        return module.is_file() or package.is_file()
 
     def names(self) -> list[str]:
         """The modules that can be imported from here by one word."""

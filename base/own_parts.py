@@ -6,7 +6,6 @@ is code that the user named. Read `load`.
 """
 
 import dataclasses
-import hashlib
 import importlib
 import inspect
 import pathlib
@@ -17,6 +16,8 @@ from typing import Any
 
 from base import own_modules
 from base.errors import UserError, did_you_mean, unknown
+from base.fields import require
+from base.files import sha256_of
 
 FORM = "package.module:name"
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -70,11 +71,8 @@ def require_known(flag: str, text: str, known: Sequence[str], expected: str) -> 
     """
     if text in known or is_reference(text):
         return
-    if ":" in text:
-        raise UserError(
-            f"--{flag}={text}: expected package.module:{expected}, such as "
-            f"mine:my_{flag}, or one of {', '.join(known)}"
-        )
+    example = f"package.module:{expected}, such as mine:my_{flag}"
+    require(":" not in text, flag, text, f"{example}, or one of {', '.join(known)}")
     raise unknown(flag, text, known)
 
 
@@ -89,9 +87,8 @@ def load(flag: str, reference: str) -> Any:
         UserError: There is no such module, or it has no such name.
         Exception: What the user's code raises when it is run, with a note of the file.
     """
+    require(is_reference(reference), flag, reference, FORM)
     asked = f"--{flag}={reference}"
-    if not is_reference(reference):
-        raise UserError(f"{asked}: expected {FORM}")
     module_name, _, name = reference.partition(":")
     module = _module(asked, module_name)
     if not hasattr(module, name):
@@ -191,7 +188,7 @@ def _module(asked: str, name: str) -> types.ModuleType:
             raise  # the module is there; something that it imports is not
         hint = did_you_mean(name, folder.names())
         raise UserError(
-            f"{asked}: no module {missing!r} in the working directory, {folder.path}, "
+            f"{asked}: no module {name!r} in the working directory, {folder.path}, "
             f"or among the installed packages{hint}; expected {FORM}"
         ) from None
     except Exception as error:
@@ -221,7 +218,7 @@ def _note(reference: str, module: types.ModuleType) -> None:
     path = pathlib.Path(module.__file__)
     digest = own_modules.working_folder().sha256.get(path)
     if digest is None:  # an installed package
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path)
     _loaded[reference] = OwnPart(reference, str(path), digest)
 
 

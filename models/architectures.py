@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from base.errors import UserError
+from base.fields import flag as argument
 
 ACTIVATIONS = (
     "celu",
@@ -42,23 +43,16 @@ _DEVICES = re.compile(rf"{_DEVICE}(?:\+{_DEVICE})*")
 _BY_DEPTH = "its layers divided among them by depth"
 
 
-def _argument(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
-    metadata: dict[str, object] = {"help": help_text}
-    if choices:
-        metadata["choices"] = choices
-    return dataclasses.field(default=default, metadata=metadata)
-
-
 def _dropout() -> Any:
-    return _argument(0.0, "Share of the activations set to 0 in training, in [0, 1).")
+    return argument(0.0, "Share of the activations set to 0 in training, in [0, 1).")
 
 
 def _activation(default: str) -> Any:
-    return _argument(default, "Keras activation.", ACTIVATIONS)
+    return argument(default, "Keras activation.", choices=ACTIVATIONS)
 
 
 def _devices(how: str) -> Any:
-    return _argument(
+    return argument(
         None,
         f"Trains on several devices, {how}: such as gpu:0+gpu:1; README says when it"
         " pays.",
@@ -98,11 +92,11 @@ class LinearConfig:
 class MLPConfig:
     """Fully connected layers, all of one width."""
 
-    depth: int = _argument(2, "Hidden layers.")
-    width: int = _argument(128, "Units of each hidden layer.")
+    depth: int = argument(2, "Hidden layers.")
+    width: int = argument(128, "Units of each hidden layer.")
     activation: str = _activation("relu")
     dropout: float = _dropout()
-    batch_normalization: bool = _argument(False, "Normalizes before each activation.")
+    batch_normalization: bool = argument(False, "Normalizes before each activation.")
     devices: str | None = _devices(_BY_DEPTH)
 
     def __post_init__(self) -> None:
@@ -110,7 +104,7 @@ class MLPConfig:
 
 
 def _identity_init(default: bool) -> Any:
-    return _argument(
+    return argument(
         default, "Starts convolutions as the identity, as far as channels allow."
     )
 
@@ -119,12 +113,12 @@ def _identity_init(default: bool) -> Any:
 class AirbenchConfig:
     """Three groups of two convolutions: CIFAR-10 in few operations."""
 
-    width: int = _argument(64, "Channels of the first group.")
-    growth: int = _argument(4, "The other groups' channels, in widths.")
+    width: int = argument(64, "Channels of the first group.")
+    growth: int = argument(4, "The other groups' channels, in widths.")
     activation: str = _activation("gelu")
     dropout: float = _dropout()
     identity_init: bool = _identity_init(True)
-    norm_momentum: float = _argument(
+    norm_momentum: float = argument(
         0.6, "Share that a step leaves of batch normalization's moving averages."
     )
 
@@ -141,8 +135,8 @@ class AirbenchConfig:
 class CNNConfig:
     """Blocks of two convolutions with batch normalization, pooled in between."""
 
-    depth: int = _argument(3, "Blocks; each after the first halves height and width.")
-    width: int = _argument(32, "Channels of the first block; doubled with each block.")
+    depth: int = argument(3, "Blocks; each after the first halves height and width.")
+    width: int = argument(32, "Channels of the first block; doubled with each block.")
     activation: str = _activation("relu")
     dropout: float = _dropout()
     devices: str | None = _devices(_BY_DEPTH)
@@ -156,9 +150,9 @@ class CNNConfig:
 class BranchesConfig:
     """Towers of convolutions side by side, whose features are taken together."""
 
-    branches: int = _argument(2, "Towers; each sees the whole image.")
-    depth: int = _argument(3, "Blocks of each tower, as those of cnn.")
-    width: int = _argument(16, "Channels of a tower's first block; doubled with each.")
+    branches: int = argument(2, "Towers; each sees the whole image.")
+    depth: int = argument(3, "Blocks of each tower, as those of cnn.")
+    width: int = argument(16, "Channels of a tower's first block; doubled with each.")
     activation: str = _activation("relu")
     dropout: float = _dropout()
     devices: str | None = _devices("its towers in turn")
@@ -172,19 +166,19 @@ class BranchesConfig:
 class ResNetConfig:
     """Residual network: of CIFAR's kind for small images, of ImageNet's for large."""
 
-    depth: int = _argument(
+    depth: int = argument(
         20,
         "Layers with weights: 6n+2 (8, 14, 20, 32, 44, 56, 110) for small images; "
         "18, 34, 50 or 101 for images of 64 pixels and more.",
     )
-    width: int | None = _argument(
+    width: int | None = argument(
         None,
         "Channels of the first stage, doubled with each stage; 16 for small images "
         "and 64 for large ones if not given.",
     )
     activation: str = _activation("relu")
     dropout: float = _dropout()
-    zero_init: bool = _argument(
+    zero_init: bool = argument(
         True, "Starts every residual block as the identity: its last scale is 0."
     )
     devices: str | None = _devices(_BY_DEPTH)
@@ -207,17 +201,17 @@ class ResNetConfig:
 class ViTConfig:
     """Vision transformer: encoder blocks over the patches of an image."""
 
-    depth: int = _argument(6, "Encoder blocks.")
-    width: int = _argument(192, "Features of each patch.")
-    heads: int = _argument(3, "Attention heads; has to divide width.")
-    patch: int = _argument(4, "Pixels along the side of a patch; has to divide images.")
-    expansion: int = _argument(4, "Width of a block's hidden layer, in widths.")
+    depth: int = argument(6, "Encoder blocks.")
+    width: int = argument(192, "Features of each patch.")
+    heads: int = argument(3, "Attention heads; has to divide width.")
+    patch: int = argument(4, "Pixels along the side of a patch; has to divide images.")
+    expansion: int = argument(4, "Width of a block's hidden layer, in widths.")
     activation: str = _activation("gelu")
     dropout: float = _dropout()
-    positions: str = _argument(
+    positions: str = argument(
         "sincos",
         "Position embedding: fixed sines and cosines, or learnt.",
-        ("sincos", "learnt"),
+        choices=("sincos", "learnt"),
     )
     devices: str | None = _devices(_BY_DEPTH)
 
@@ -239,14 +233,18 @@ class ViTConfig:
 class PretrainedConfig:
     """A network of keras.applications with a new last layer."""
 
-    backbone: str = _argument("ResNet50", "Network of keras.applications.", BACKBONES)
-    weights: str = _argument(
+    backbone: str = argument(
+        "ResNet50", "Network of keras.applications.", choices=BACKBONES
+    )
+    weights: str = argument(
         "imagenet",
         "imagenet (downloaded once), none, or the path of the backbone's weights "
         "without its last layer (.h5 or .weights.h5).",
     )
-    trainable: str = _argument(
-        "head", "Trains the new last layer alone, or all layers.", ("head", "all")
+    trainable: str = argument(
+        "head",
+        "Trains the new last layer alone, or all layers.",
+        choices=("head", "all"),
     )
     dropout: float = _dropout()
 

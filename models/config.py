@@ -5,9 +5,9 @@ Each field is a flag: its name is the flag's, its metadata the flag's help.
 
 import dataclasses
 import math
-from typing import Any
 
 from base.errors import UserError, unknown
+from base.fields import flag, require
 from models.tasks import registry
 
 LOSSES = ("auto", *registry.loss_names())
@@ -41,39 +41,27 @@ _READ_BY = {
 _LARGEST_PATCH = 7
 
 
-def _require(holds: bool, flag: str, received: object, expected: str) -> None:
-    if not holds:
-        raise UserError(f"--{flag}={received}: expected {expected}")
-
-
-def _flag(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
-    metadata: dict[str, object] = {"help": help_text}
-    if choices:
-        metadata["choices"] = choices
-    return dataclasses.field(default=default, metadata=metadata)
-
-
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """Which model."""
 
-    model: str = _flag(
+    model: str = flag(
         "cnn",
         "Model: linear, mlp, cnn, branches, resnet, airbench, vit, pretrained, or "
         "package.module:function, a function of your own that takes (inputs, outputs, "
         "**arguments) and returns a keras.Model.",
     )
-    model_args: str = _flag(
+    model_args: str = flag(
         "", "The model's arguments, for example depth=20,width=16; README lists them."
     )
-    test_time_augmentation: str = _flag(
+    test_time_augmentation: str = flag(
         "none",
         "For images: what the model answers, evaluated, saved and exported, is the "
         "average over two views of each (flip) or six (flip_translate).",
-        TEST_TIME_AUGMENTATIONS,
+        choices=TEST_TIME_AUGMENTATIONS,
     )
 
-    whitening: int = _flag(
+    whitening: int = flag(
         0,
         "For images: airbench, branches, cnn and resnet begin with a frozen layer that "
         "whitens patches of so many pixels a side, learnt from the training split; "
@@ -81,7 +69,7 @@ class ModelConfig:
     )
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             0 <= self.whitening <= _LARGEST_PATCH,
             "whitening",
             self.whitening,
@@ -96,13 +84,13 @@ class ModelConfig:
 class LossConfig:
     """What is minimised."""
 
-    loss: str = _flag(
+    loss: str = flag(
         "auto",
         "Loss; auto is cross_entropy for classes and mse for real targets. Regression "
         "losses are in units of the targets' standard deviation.",
-        LOSSES,
+        choices=LOSSES,
     )
-    label_smoothing: float = _flag(
+    label_smoothing: float = flag(
         0.0, "Share of each label that is spread evenly over all classes, in [0, 1)."
     )
 
@@ -110,7 +98,7 @@ class LossConfig:
         if self.loss not in LOSSES:
             raise unknown("loss", self.loss, LOSSES)
         smoothing = self.label_smoothing
-        _require(0 <= smoothing < 1, "label_smoothing", smoothing, "0 <= value < 1")
+        require(0 <= smoothing < 1, "label_smoothing", smoothing, "0 <= value < 1")
         if smoothing and self.loss not in ("auto", "cross_entropy"):
             raise UserError(
                 f"--label_smoothing={smoothing} with --loss={self.loss}: expected "
@@ -122,43 +110,43 @@ class LossConfig:
 class OptimizerConfig:
     """How it is minimised."""
 
-    optimizer: str = _flag(
+    optimizer: str = flag(
         "adamw",
         "Optimizer, any of Keras', or conv_muon: airbench's Muon for the kernels of "
         "convolutions, which Keras' muon leaves to AdamW.",
-        OPTIMIZERS,
+        choices=OPTIMIZERS,
     )
-    learning_rate: float = _flag(1e-3, "Learning rate at the schedule's peak.")
-    schedule: str = _flag(
-        "cosine", "How the learning rate changes over the training.", SCHEDULES
+    learning_rate: float = flag(1e-3, "Learning rate at the schedule's peak.")
+    schedule: str = flag(
+        "cosine", "How the learning rate changes over the training.", choices=SCHEDULES
     )
-    warmup_epochs: float = _flag(
+    warmup_epochs: float = flag(
         0.0, "Epochs over which the rate rises evenly from 0; fractions allowed."
     )
-    decay_epochs: float | None = _flag(
+    decay_epochs: float | None = flag(
         None,
         "Schedules step and exponential: epochs in which the rate falls by "
         "--decay_rate; a third of the training if not given.",
     )
-    decay_rate: float = _flag(
+    decay_rate: float = flag(
         0.1, "Schedules step and exponential: factor by which the rate falls."
     )
-    final_learning_rate: float = _flag(
+    final_learning_rate: float = flag(
         0.0, "Schedules cosine, one_cycle and triangular: the rate at the end."
     )
-    momentum: float = _flag(
+    momentum: float = flag(
         0.9, "Momentum of sgd and conv_muon; the others keep Keras' own."
     )
-    nesterov: bool = _flag(False, "Nesterov's momentum, for sgd and nothing else.")
-    weight_decay: float = _flag(
+    nesterov: bool = flag(False, "Nesterov's momentum, for sgd and nothing else.")
+    weight_decay: float = flag(
         0.0,
         "Decoupled weight decay: each step takes learning rate times this share off "
         "the weights; biases, norm scales and other vectors are left out.",
     )
-    clip_norm: float | None = _flag(
+    clip_norm: float | None = flag(
         None, "Scales gradients down to this norm, taken over all of them together."
     )
-    ema: float | None = _flag(
+    ema: float | None = flag(
         None,
         "Averages the weights over the steps with this momentum, for example 0.999, "
         "and evaluates the average.",
@@ -177,12 +165,12 @@ class OptimizerConfig:
         for name in ("learning_rate", "decay_rate", "decay_epochs"):
             value = getattr(self, name)
             good = value is None or 0 < value < math.inf
-            _require(good, name, value, "a number > 0")
+            require(good, name, value, "a number > 0")
         for name in ("warmup_epochs", "final_learning_rate"):
             value = getattr(self, name)
-            _require(0 <= value < math.inf, name, value, "a number >= 0")
+            require(0 <= value < math.inf, name, value, "a number >= 0")
         final, rate = self.final_learning_rate, self.learning_rate
-        _require(
+        require(
             final <= rate,
             "final_learning_rate",
             final,
@@ -195,12 +183,12 @@ class OptimizerConfig:
             )
 
     def _check_regularisation(self) -> None:
-        _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 <= value < 1")
+        require(0 <= self.momentum < 1, "momentum", self.momentum, "0 <= value < 1")
         decay = self.weight_decay
-        _require(0 <= decay < math.inf, "weight_decay", decay, "a number >= 0")
+        require(0 <= decay < math.inf, "weight_decay", decay, "a number >= 0")
         clip, ema = self.clip_norm, self.ema
-        _require(clip is None or 0 < clip < math.inf, "clip_norm", clip, "a number > 0")
-        _require(ema is None or 0 < ema < 1, "ema", ema, "0 < value < 1")
+        require(clip is None or 0 < clip < math.inf, "clip_norm", clip, "a number > 0")
+        require(ema is None or 0 < ema < 1, "ema", ema, "0 < value < 1")
 
     def _check_read(self) -> None:
         for name, (choice, readers) in _READ_BY.items():

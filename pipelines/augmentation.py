@@ -6,13 +6,12 @@ becomes of their values).
 
 import contextlib
 import dataclasses
-import difflib
 import math
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from base.errors import UserError
+from base.errors import UserError, did_you_mean
 from pipelines import color, geometric
 from pipelines.cropping import Cropping
 
@@ -115,10 +114,9 @@ def parse(text: str) -> Augmentation:
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = item.partition("=")
         if name not in _ARGUMENTS:
-            close = difflib.get_close_matches(name, _ARGUMENTS, 1)
-            hint = f"did you mean {close[0]}? " if close else ""
+            hint = did_you_mean(name, _ARGUMENTS)
             raise UserError(
-                f"--augment: {name!r} is not known; {hint}Known are "
+                f"--augment: {name!r} is not known{hint}. Known are "
                 f"{', '.join(_ARGUMENTS)}, {_EXAMPLE}."
             )
         if name in values:

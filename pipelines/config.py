@@ -3,24 +3,20 @@
 import dataclasses
 import math
 import re
-from typing import Any
 
 from base.errors import UserError
+from base.fields import flag, require
 
 BALANCED = "balanced"
 OVERSAMPLE = "oversample"
 _SET_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
-def _field(default: Any, help: str, **metadata: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help, **metadata})
-
-
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """The data of a run: source, split, batches, preprocessing and augmentation."""
 
-    dataset: str = _field(
+    dataset: str = flag(
         "digits",
         "Where examples come from: `digits`; a folder of images: CLASS/*.jpg (jpeg, "
         "png, bmp, gif), with or without train/, validation/, test/ above the classes; "
@@ -29,52 +25,52 @@ class DataConfig:
         "with or without x_validation…, x_test… (integer targets are classes, floats "
         "are values); or a table, *.csv or *.parquet, with --target.",
     )
-    target: str | None = _field(
+    target: str | None = flag(
         None,
         "Column of a table to predict: texts, integers and booleans are classes, reals "
         "are values.",
     )
-    weights: str | None = _field(
+    weights: str | None = flag(
         None,
         "Column of a table that says how much each training row counts in the loss: "
         "numbers above 0, scaled to a mean of 1. It is no input of the model.",
     )
-    class_weights: str | None = _field(
+    class_weights: str | None = flag(
         None,
         "How much a class's training examples count in the loss: `balanced` (inversely "
         "to their number), or weights such as `cat=1,dog=2.5` (1 for others).",
     )
-    balance: str = _field(
+    balance: str = flag(
         "none",
         "`oversample`: in an epoch every class comes as often as the largest one, the "
         "examples of smaller classes several times.",
         choices=("none", OVERSAMPLE),
     )
-    data_dir: str | None = _field(
+    data_dir: str | None = flag(
         None,
         "Where TensorFlow Datasets keeps its data (tfds:NAME; by default "
         "~/tensorflow_datasets), and a folder that a relative --dataset path is looked "
         "up in, too.",
         resumable=True,
     )
-    split: str = _field(
+    split: str = flag(
         "0.8,0.1,0.1",
         "Train, validation and test fractions, for what the source does not split "
         "itself. Split by content hash within each class.",
     )
-    validation_sets: str | None = _field(
+    validation_sets: str | None = flag(
         None,
         "Further sets that are evaluated whenever the validation split is, such as "
         "`clean=FOLDER,noisy=FOLDER`: any source with the same classes, all of it. "
         "metrics.jsonl has them as validation_clean/… and so on.",
     )
-    batch_size: int = _field(
+    batch_size: int = flag(
         128, "Examples in a global batch, divided among the replicas."
     )
-    image_size: str | None = _field(
+    image_size: str | None = flag(
         None, "Images are resized to N×N or H×W pixels: `N` or `H,W`. Default: as is."
     )
-    augment: str = _field(
+    augment: str = flag(
         "",
         "Random changes to training images, for example `flip,translate=2,cutout=8`. "
         "Known: crop[=MIN_AREA], flip or alternating_flip, translate=PIXELS, "
@@ -82,20 +78,20 @@ class DataConfig:
         "border, not black), brightness=FRACTION, contrast=FRACTION, noise=STD, "
         "cutout=PIXELS, mixup=ALPHA. Applied in this order, whatever the order given.",
     )
-    cache: str = _field(
+    cache: str = flag(
         "auto",
         "Whether decoded training data stays in memory: `auto` where it fits into a "
         "quarter of the free memory and 2 GB, `memory` always, `none` never.",
         choices=("auto", "memory", "none"),
         resumable=True,
     )
-    max_pixels: int = _field(
+    max_pixels: int = flag(
         100_000_000,
         "An image of more pixels is refused before it is decoded.",
         resumable=True,
     )
 
-    max_bad_examples: int = _field(
+    max_bad_examples: int = flag(
         0,
         "Images and table rows that may be left out because they cannot be used; each "
         "is named. Above 0 every image is decoded once at the start, to find them.",
@@ -103,22 +99,12 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Raises UserError for a value out of range."""
-        if self.max_bad_examples < 0:
-            raise UserError(
-                f"--max_bad_examples={self.max_bad_examples}: expected 0 or more."
-            )
-        if self.batch_size < 1:
-            raise UserError(
-                f"--batch_size={self.batch_size}: expected 1 or more examples."
-            )
-        if self.max_pixels < 1:
-            raise UserError(
-                f"--max_pixels={self.max_pixels}: expected 1 or more pixels."
-            )
-        if self.cache not in ("auto", "memory", "none"):
-            raise UserError(
-                f"--cache={self.cache}: expected one of auto, memory, none."
-            )
+        bad, size, pixels = self.max_bad_examples, self.batch_size, self.max_pixels
+        require(bad >= 0, "max_bad_examples", bad, "0 or more")
+        require(size >= 1, "batch_size", size, "1 or more examples")
+        require(pixels >= 1, "max_pixels", pixels, "1 or more pixels")
+        known = ("auto", "memory", "none")
+        require(self.cache in known, "cache", self.cache, f"one of {', '.join(known)}")
         parse_fractions(self.split)
         parse_image_size(self.image_size)
         parse_validation_sets(self.validation_sets)

@@ -11,13 +11,13 @@ import hashlib
 import io
 import os
 import struct
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from base import files
 from base.cores import available_cores
 
 # Of each example or file: the digest of what identifies it, its SHA-256, its header.
@@ -143,7 +143,9 @@ class FileCache:
         np.save(buffer, facts[identities.settled], allow_pickle=False)
         contents = buffer.getvalue()
         try:
-            _replace(self._path, _MAGIC + hashlib.sha256(contents).digest() + contents)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            digest = hashlib.sha256(contents).digest()
+            files.write_bytes(self._path, _MAGIC + digest + contents)
         except OSError:
             return
 
@@ -160,21 +162,6 @@ def _read(path: Path) -> np.ndarray:
     except (OSError, ValueError):
         pass  # there is none, or none that can be read
     return _NONE
-
-
-def _replace(path: Path, contents: bytes) -> None:
-    """Writes a file aside, flushed to the disk, and renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _sortable(keys: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from base.errors import UserError
+from base.fields import flag, require
 from pipelines.config import DataConfig, parse_fractions, parse_image_size
 
 _FIELDS = {field.name: field for field in dataclasses.fields(DataConfig)}
@@ -15,35 +16,31 @@ def _as_in_training(name: str) -> Any:
     return dataclasses.field(default=field.default, metadata=dict(field.metadata))
 
 
-def _field(default: Any, help: str, **metadata: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help, **metadata})
-
-
 @dataclasses.dataclass(frozen=True)
 class PackConfig:
     """Packing"""
 
-    pack_dir: str | None = _field(
+    pack_dir: str | None = flag(
         None,
         "Folder to write, or with --verify, to check; with --format=hdf5 or tar, the "
         "file.",
     )
-    verify: bool = _field(
+    verify: bool = flag(
         False, "Read what is in --pack_dir, and compare it with --dataset."
     )
-    format: str = _field(
+    format: str = flag(
         "array_record",
         "array_record and tfrecord make a folder that TensorFlow Datasets opens, too "
         "(packing goes on where it was interrupted); hdf5 (which wants --decode for "
         "encoded images) and tar (encoded images alone) make one file.",
         choices=("array_record", "tfrecord", "hdf5", "tar"),
     )
-    decode: bool = _field(
+    decode: bool = flag(
         False,
         "Store pixels rather than encoded images: decoded, and resized to "
         "--image_size, once.",
     )
-    examples_per_shard: int = _field(
+    examples_per_shard: int = flag(
         4096, "Examples in a file of array_record or tfrecord."
     )
     dataset: str = _as_in_training("dataset")
@@ -57,10 +54,8 @@ class PackConfig:
         """Raises UserError for a value out of range."""
         if not self.pack_dir:
             raise UserError("--pack_dir is missing: name the folder or file to write.")
-        if self.examples_per_shard < 1:
-            raise UserError(
-                f"--examples_per_shard={self.examples_per_shard}: expected 1 or more."
-            )
+        size = self.examples_per_shard
+        require(size >= 1, "examples_per_shard", size, "1 or more")
         parse_fractions(self.split)
         parse_image_size(self.image_size)
 

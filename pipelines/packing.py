@@ -9,7 +9,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from base import locking
+from base import files, locking
 from base.errors import UserError
 from pipelines import serialization, shards, tfds_folder
 from pipelines.dataset import open_dataset
@@ -64,8 +63,7 @@ def pack(
         if not output.exists():
             aside = output.with_name(f".{output.name}.partial")
             packer.write(aside)
-            os.replace(aside, output)
-            _flush(output.parent)
+            files.move(aside, output)
         packer.require_complete(output)
     return output
 
@@ -157,31 +155,32 @@ class Packer:
                 "other flags; remove it, or name another."
             )
         (output / PROGRESS).unlink(missing_ok=True)
-        _flush(output)
+        files.sync_folder(output)
 
     def _write_folder(self, folder: Path) -> None:
         """Writes all shards that are not there yet, and what describes them."""
         folder.mkdir(parents=True, exist_ok=True)
-        files = self._kept(folder)
+        facts = self._kept(folder)
         parts = self._parts()
         for number, part in enumerate(parts, 1):
-            if part.file in files:
+            if part.file in facts:
                 continue
             temporary = folder / f"{part.file}.tmp"
             records = self._records(part)
             shards.write_shard(temporary, self._config.format, records)
-            os.replace(temporary, folder / part.file)
-            files[part.file] = _file_facts(folder / part.file)
-            self._write_json(folder / PROGRESS, {"plan": self._plan, "files": files})
+            files.move(temporary, folder / part.file)
+            facts[part.file] = files.size_and_sha256(folder / part.file)
+            progress = {"plan": self._plan, "files": facts}
+            files.write_json(folder / PROGRESS, progress)
             self._tell(f"{number} of {len(parts)} files")
-        self._describe(folder, parts, files)
-        _flush(folder)
+        self._describe(folder, parts, facts)
+        files.sync_folder(folder)
 
     def _write_file(self, path: Path) -> None:
         """Writes one HDF5 file or tar."""
         write = self._write_hdf5 if self._config.format == "hdf5" else self._write_tar
         write(path)
-        _flush(path)
+        files.sync_file(path)
 
     def read(self, split: str, start: int, stop: int) -> tuple[Any, np.ndarray]:
         """Examples [start, stop) of a split, as they are stored, and their targets."""
@@ -292,7 +291,8 @@ class Packer:
         kept = {
             name: facts
             for name, facts in progress["files"].items()
-            if (folder / name).exists() and _file_facts(folder / name) == facts
+            if (folder / name).exists()
+            and files.size_and_sha256(folder / name) == facts
         }
         for leftover in folder.iterdir():
             if leftover.name not in (*kept, PROGRESS):
@@ -301,7 +301,7 @@ class Packer:
         return kept
 
     def _describe(
-        self, folder: Path, parts: list[Part], files: dict[str, dict[str, Any]]
+        self, folder: Path, parts: list[Part], facts: dict[str, dict[str, Any]]
     ) -> None:
         """Writes what TFDS reads, and what Atelier checks."""
         source = self.dataset.source
@@ -313,9 +313,9 @@ class Packer:
             np.save(folder / name, values, allow_pickle=False)
         tfds_folder.write_metadata(folder, parts, self.features, self.encoded)
         for path in sorted(folder.iterdir()):
-            if path.name not in (*files, PROGRESS, MANIFEST):
-                _flush(path)
-                files[path.name] = _file_facts(path)
+            if path.name not in (*facts, PROGRESS, MANIFEST):
+                files.sync_file(path)
+                facts[path.name] = files.size_and_sha256(path)
         manifest = {
             "version": _VERSION,
             "plan": self._plan,
@@ -326,17 +326,9 @@ class Packer:
             "splits": dict(self.dataset.split_sizes),
             "left_out": list(self.dataset.bad_examples),
             "parts": [dataclasses.asdict(part) for part in parts],
-            "files": files,
+            "files": facts,
         }
-        self._write_json(folder / MANIFEST, manifest)
-
-    def _write_json(self, path: Path, value: Any) -> None:
-        temporary = path.with_name(f"{path.name}.tmp")
-        with open(temporary, "w") as file:
-            json.dump(value, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        files.write_json(folder / MANIFEST, manifest)
 
     def _write_hdf5(self, path: Path) -> None:
         import h5py
@@ -378,18 +370,3 @@ class Packer:
 def _output(config: PackConfig) -> Path:
     assert config.pack_dir  # PackConfig refuses a missing one
     return Path(config.pack_dir).expanduser().absolute()
-
-
-def _file_facts(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
-
-
-def _flush(path: Path) -> None:
-    """Flushes a file's contents, or a folder's names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,12 +1,11 @@
 """How much each training example counts: weights of classes, and of a table's rows."""
 
 import dataclasses
-import difflib
 from typing import Any
 
 import numpy as np
 
-from base.errors import UserError
+from base.errors import UserError, did_you_mean
 from pipelines.config import BALANCED, DataConfig, parse_class_weights
 from pipelines.sources.base import Source
 
@@ -87,11 +86,9 @@ def _class_weights(config: DataConfig, source: Source, train: np.ndarray) -> np.
     weights = np.ones(len(names))
     for name, weight in parse_class_weights(config.class_weights).items():
         if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {close[0]}? " if close else ""
             raise UserError(
                 f"--class_weights={config.class_weights}: {source.name} has no class "
-                f"{name!r}; {hint}It has {', '.join(names[:20])}."
+                f"{name!r}{did_you_mean(name, names)}. It has {', '.join(names[:20])}."
             )
         weights[names.index(name)] = weight
     return weights

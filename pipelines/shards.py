@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from base import files
+
 # One record a chunk, so that any can be read alone; images are compressed already.
 _WRITER_OPTIONS = "group_size:1,uncompressed"
 _READER_OPTIONS = "readahead_buffer_size:0"
@@ -30,8 +32,7 @@ def write_shard(path: Path, file_format: str, records: Iterable[bytes]) -> None:
             writer.write(record)
     finally:
         writer.close()
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+    files.sync_file(path)
 
 
 class ArrayRecordShard:

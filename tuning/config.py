@@ -1,97 +1,92 @@
 """How a search goes: each field is a flag of the same name."""
 
 import dataclasses
-from typing import Any
+import math
 
 from base.errors import UserError
+from base.fields import flag, require
 
 TUNERS = ("random", "grid", "bayesian", "hyperband", "asha", "grow")
 SAMPLERS = ("tpe", "random")
-
-
-def _flag(default: Any, help_text: str, **metadata: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help_text, **metadata})
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:
     """Search"""
 
-    tuner: str = _flag(
+    tuner: str = flag(
         "asha",
         "random, grid, bayesian, hyperband: KerasTuner's. asha: asynchronous "
         "successive halving, which pauses trials and goes on with the best of them. "
         "grow: starts with the smallest model and lets it grow while that pays.",
         choices=TUNERS,
     )
-    search: tuple[str, ...] = _flag(
+    search: tuple[str, ...] = flag(
         (),
         "A flag to search and its values, as often as there are flags: "
         "batch_size=32|64, learning_rate=1e-4..1e-1:log, model_args.depth=2..8, "
         "with :step=2 for a grid in a range, and conditions: "
         "'momentum=0.8..0.99 if optimizer=sgd'.",
     )
-    trials: int | None = _flag(
+    trials: int | None = flag(
         None,
         "Configurations to try, at most; may be raised when a search is resumed. "
         "grid, hyperband and grow end by themselves without it.",
         resumable=True,
     )
-    objective: str = _flag(
+    objective: str = flag(
         "auto",
         "What is to be best: a metric of metrics.jsonl, with :min or :max where its "
         "direction is not known. auto is validation/accuracy for classes, "
         "validation/loss for values.",
     )
-    min_epochs: float = _flag(
+    min_epochs: float = flag(
         1.0,
         "asha: epochs after which a trial is compared with others first.",
         tuners=("asha",),
     )
-    factor: int = _flag(
+    factor: int = flag(
         3,
         "asha, hyperband: of so many trials one goes on, for so many times as long.",
         tuners=("asha", "hyperband"),
     )
-    sampler: str = _flag(
+    sampler: str = flag(
         "tpe",
         "asha: how new configurations are drawn. tpe: Optuna's tree-structured Parzen "
         "estimator, near those that did well. random: evenly, as it was published.",
         choices=SAMPLERS,
         tuners=("asha",),
     )
-    repeats: int = _flag(
+    repeats: int = flag(
         3,
         "grow: seeds with which each size is trained, to know its noise.",
         tuners=("grow",),
     )
-    confirm: int = _flag(
+    confirm: int = flag(
         0,
         "Train the best again with this many new seeds, and choose by the mean.",
         resumable=True,
     )
-    finalists: int = _flag(3, "How many are confirmed.", resumable=True)
-    keep: int = _flag(
+    finalists: int = flag(3, "How many are confirmed.", resumable=True)
+    keep: int = flag(
         3,
         "Best trials whose checkpoints are kept; the others keep their metrics.",
         resumable=True,
     )
-    max_failures: int = _flag(
+    max_failures: int = flag(
         5, "Failed trials in a row that end the search.", resumable=True
     )
 
     def __post_init__(self) -> None:
         """Raises UserError for a value out of range, or that nothing would read."""
         for name in ("trials", "finalists", "keep", "max_failures"):
-            self._require(name, getattr(self, name), 1)
-        self._require("factor", self.factor, 2)
-        self._require("repeats", self.repeats, 2)
+            self._require_at_least(1, name)
+        self._require_at_least(2, "factor")
+        self._require_at_least(2, "repeats")
         if self.confirm != 0:
-            self._require("confirm", self.confirm, 2)
-        if not 0 < self.min_epochs < float("inf"):
-            raise UserError(
-                f"--min_epochs={self.min_epochs}: expected a number above 0"
-            )
+            self._require_at_least(2, "confirm")
+        epochs = self.min_epochs
+        require(0 < epochs < math.inf, "min_epochs", epochs, "a number above 0")
         if self.trials is None and self.tuner in ("random", "bayesian", "asha"):
             raise UserError(
                 f"--trials is missing: --tuner={self.tuner} goes on for ever without"
@@ -114,6 +109,6 @@ class SearchConfig:
                 " or more seeds, with which they are trained again"
             )
 
-    def _require(self, name: str, value: int | None, least: int) -> None:
-        if value is not None and value < least:
-            raise UserError(f"--{name}={value}: expected {least} or more")
+    def _require_at_least(self, least: int, name: str) -> None:
+        value = getattr(self, name)
+        require(value is None or value >= least, name, value, f"{least} or more")

@@ -2,37 +2,34 @@
 
 import dataclasses
 import math
-from typing import Any
 
-from base.errors import UserError
-
-
-def _flag(default: Any, help_text: str) -> Any:
-    metadata = {"help": help_text, "resumable": True}
-    return dataclasses.field(default=default, metadata=metadata)
+from base.fields import flag, require
 
 
 @dataclasses.dataclass(frozen=True)
 class AgentConfig:
     """Processes of this machine"""
 
-    workers: int = _flag(
+    workers: int = flag(
         1,
         "Trials at a time. The cores and the GPUs are divided among them. Give the"
         " same command on other machines that share the folder to add theirs.",
+        resumable=True,
     )
-    trial_memory: float | None = _flag(
-        None, "GB of main memory that a trial may take before it counts as failed."
+    trial_memory: float | None = flag(
+        None,
+        "GB of main memory that a trial may take before it counts as failed.",
+        resumable=True,
     )
-    warm: bool = _flag(
+    warm: bool = flag(
         True,
         "Fork trials from a process that has imported TensorFlow, rather than import it"
         " in each of them. Linux only.",
+        resumable=True,
     )
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UserError(f"--workers={self.workers}: expected 1 or more")
+        require(self.workers >= 1, "workers", self.workers, "1 or more")
         limit = self.trial_memory
-        if limit is not None and not 0 < limit < math.inf:
-            raise UserError(f"--trial_memory={limit}: expected a number of GB above 0")
+        holds = limit is None or 0 < limit < math.inf
+        require(holds, "trial_memory", limit, "a number of GB above 0")

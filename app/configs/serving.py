@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from base.errors import UserError
+from base.fields import flag, require
 
 FORMATS = ("saved_model", "litert")
 
@@ -12,64 +13,52 @@ FORMATS = ("saved_model", "litert")
 class ExportOptions:
     """The export"""
 
-    format: str = dataclasses.field(
-        default="saved_model",
-        metadata={
-            "help": "What is published: saved_model (TensorFlow Serving, C, Python),"
-            " litert (phones), or both: saved_model,litert."
-        },
+    format: str = flag(
+        "saved_model",
+        "What is published: saved_model (TensorFlow Serving, C, Python),"
+        " litert (phones), or both: saved_model,litert.",
     )
-    quantize: str = dataclasses.field(
-        default="none",
-        metadata={
-            "help": "Numbers of the LiteRT model: float16 weights, or int8 weights and"
-            " activations. The SavedModel keeps the run's own precision.",
-            "choices": ("none", "float16", "int8"),
-        },
+    quantize: str = flag(
+        "none",
+        "Numbers of the LiteRT model: float16 weights, or int8 weights and"
+        " activations. The SavedModel keeps the run's own precision.",
+        choices=("none", "float16", "int8"),
     )
-    max_accuracy_loss: float = dataclasses.field(
-        default=0.01,
-        metadata={
-            "help": "Validation accuracy that --quantize may cost, 0.01 is one point"
-            " in a hundred; for regression the mean absolute error it may add, in"
-            " standard deviations of the targets. Beyond it nothing is published."
-        },
+    max_accuracy_loss: float = flag(
+        0.01,
+        "Validation accuracy that --quantize may cost, 0.01 is one point"
+        " in a hundred; for regression the mean absolute error it may add, in"
+        " standard deviations of the targets. Beyond it nothing is published.",
     )
-    calibrate: bool = dataclasses.field(
-        default=False,
-        metadata={
-            "help": "Fit a temperature on the validation split, so that probabilities"
-            " mean what they say; the class named stays the same."
-        },
+    calibrate: bool = flag(
+        False,
+        "Fit a temperature on the validation split, so that probabilities"
+        " mean what they say; the class named stays the same.",
     )
-    max_pixels: int | None = dataclasses.field(
-        default=None,
-        metadata={
-            "help": "A larger image is refused before it is decoded, in the exported"
-            " graph; by default the run's --max_pixels."
-        },
+    max_pixels: int | None = flag(
+        None,
+        "A larger image is refused before it is decoded, in the exported"
+        " graph; by default the run's --max_pixels.",
     )
 
     def __post_init__(self) -> None:
         """Raises UserError for a format that is not known, or a value out of range."""
         formats = self.formats
         unknown = [name for name in formats if name not in FORMATS]
-        if unknown or not formats or len(set(formats)) < len(formats):
-            raise UserError(
-                f"--format={self.format}: expected {' or '.join(FORMATS)}, or both with"
-                " a comma between"
-            )
+        require(
+            bool(formats) and not unknown and len(set(formats)) == len(formats),
+            "format",
+            self.format,
+            f"{' or '.join(FORMATS)}, or both with a comma between",
+        )
         if self.quantize != "none" and "litert" not in formats:
             raise UserError(
                 f"--quantize={self.quantize} is for the LiteRT model: give"
                 " --format=saved_model,litert, or leave --quantize out"
             )
-        if not (math.isfinite(self.max_accuracy_loss) and self.max_accuracy_loss >= 0):
-            raise UserError(
-                f"--max_accuracy_loss={self.max_accuracy_loss}: expected 0 or more"
-            )
-        if self.max_pixels is not None and self.max_pixels < 1:
-            raise UserError(f"--max_pixels={self.max_pixels}: expected 1 or more")
+        loss, pixels = self.max_accuracy_loss, self.max_pixels
+        require(0 <= loss < math.inf, "max_accuracy_loss", loss, "0 or more")
+        require(pixels is None or pixels >= 1, "max_pixels", pixels, "1 or more")
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -81,15 +70,11 @@ class ExportOptions:
 class PredictorConfig:
     """What predicts"""
 
-    run_dir: str | None = dataclasses.field(
-        default=None, metadata={"help": "Folder of the run that predicts."}
-    )
-    export_dir: str | None = dataclasses.field(
-        default=None,
-        metadata={
-            "help": "Folder of an export that predicts instead: RUN_DIR/export/1, or"
-            " RUN_DIR/export for its newest version. Nothing else of the run is needed."
-        },
+    run_dir: str | None = flag(None, "Folder of the run that predicts.")
+    export_dir: str | None = flag(
+        None,
+        "Folder of an export that predicts instead: RUN_DIR/export/1, or"
+        " RUN_DIR/export for its newest version. Nothing else of the run is needed.",
     )
 
     def __post_init__(self) -> None:

@@ -1,6 +1,5 @@
 """TensorBoard's event files, rewritten so that a resumed run holds each step once."""
 
-import os
 import pathlib
 from collections.abc import Iterator
 
@@ -52,18 +51,16 @@ def tags_of(event: event_pb2.Event) -> list[str]:
 def _rewrite(path: pathlib.Path, step: int) -> set[tuple[str, int]]:
     kept: set[tuple[str, int]] = set()
     # A name that TensorBoard, which may be watching, does not take for an event file.
-    temporary = path.with_name(f".{path.name}")
-    with tf.io.TFRecordWriter(str(temporary)) as writer:
+    with (
+        files.aside(path) as temporary,
+        tf.io.TFRecordWriter(str(temporary)) as writer,
+    ):
         for event in read_events(path):
             tags = tags_of(event)
             if not tags or event.step <= step:
                 writer.write(event.SerializeToString())
                 kept.update((tag, event.step) for tag in tags)
-    if kept:
-        files.sync_file(temporary)
-        os.replace(temporary, path)
-    else:
-        temporary.unlink()
+    if not kept:
         path.unlink()
-    files.sync_folder(path.parent)
+        files.sync_folder(path.parent)
     return kept

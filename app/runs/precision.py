@@ -9,13 +9,13 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from app import caches
 from app.configs.commands import TrainConfig
 from app.distribution.agreement import Agreement
 from app.reporting import environment
@@ -120,11 +120,14 @@ class _Kept:
         self._of = {**of, "candidate": candidate}
         text = json.dumps(self._of, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
-        self._path = _cache_folder() / f"precision-{name}.json"
+        folder = caches.folder()
+        self._path = None if folder is None else folder / f"precision-{name}.json"
 
     @property
     def choice(self) -> Choice | None:
         """What follows from the figures; None if there are none that can be used."""
+        if self._path is None:
+            return None
         try:
             found = files.read_json(self._path)
             if found["of"] != self._of:
@@ -141,12 +144,17 @@ class _Kept:
             "measured": today,
             "examples_per_second": {k: round(v, 1) for k, v in figures.items()},
         }
-        where = f"now; kept in {self._path}"
+        return _choice(figures, f"now; {self._written(content)}")
+
+    def _written(self, content: dict[str, Any]) -> str:
+        """Writes the file if that can be; says what has become of it."""
+        if self._path is None:
+            return "not kept, as there is no home folder: XDG_CACHE_HOME can name one"
         try:
             files.write_json(self._path, content)
         except OSError as error:
-            where = f"now; not kept, as {self._path} cannot be written: {error}"
-        return _choice(figures, where)
+            return f"not kept, as {self._path} cannot be written: {error}"
+        return f"kept in {self._path}"
 
 
 def _choice(figures: dict[str, float], when: str) -> Choice:
@@ -158,13 +166,6 @@ def _choice(figures: dict[str, float], when: str) -> Choice:
         f"{before:,.0f} examples/s in float32, {after:,.0f} in {candidate}"
         f" (measured {when})",
     )
-
-
-def _cache_folder() -> pathlib.Path:
-    """Source: XDG Base Directory Specification, XDG_CACHE_HOME."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    root = pathlib.Path(given) if given.startswith("/") else pathlib.Path.home()
-    return root / ("atelier" if given.startswith("/") else ".cache/atelier")
 
 
 def _machine() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from app.searching import checks, reports
 from app.searching.agent import Agent
 from app.searching.folder import Presence, SearchFolder, StateFile
 from app.searching.processes import Starter
+from app.searching.trial import Train
 from base import files
 from base.cores import available_cores
 from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, TrainingFailed, UserError
@@ -21,8 +22,12 @@ from tuning.space import Space
 _VERSION = 1
 
 
-def tune(config: TuneConfig) -> int:
+def tune(config: TuneConfig, train: Train) -> int:
     """Searches until there is nothing left to do.
+
+    Args:
+      config: of the search.
+      train: the command that trains a trial.
 
     Raises:
       UserError: the flags, the space or the folder are not fit; nothing was started.
@@ -36,7 +41,7 @@ def tune(config: TuneConfig) -> int:
     _oracle(config, space, Objective("validation/loss", "min"))
     if folder.state.exists():
         folder.require_same(config)
-    starter = Starter(config.agent)
+    starter = Starter(config.agent, train)
     with contextlib.closing(Presence(folder)) as presence:
         search, objective, threads = _open(config, folder, space, starter)
         report = reports.Screen(search, objective, config)

@@ -19,7 +19,7 @@ from base.cores import available_cores
 Process = multiprocessing.process.BaseProcess
 
 
-def get_ready(config: AgentConfig) -> None:
+def get_ready(config: AgentConfig, train: trial.Train) -> None:
     """Begins to import TensorFlow in the process that trials are to be forked from.
 
     Returns at once: called before this process imports it too, both import it at once.
@@ -28,7 +28,7 @@ def get_ready(config: AgentConfig) -> None:
         tf_startup.set_environment()
         child_processes.find_rooms_first()
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(trial.PRELOADED))
+        context.set_forkserver_preload([*trial.PRELOADED, train.__module__])
         # What libraries say when they are imported, this process hears as well.
         with _standard_error_to(os.devnull):
             multiprocessing.forkserver.ensure_running()
@@ -47,10 +47,12 @@ class Starter:
 
     Args:
       config: of this machine's processes.
+      train: the command that trains a trial.
     """
 
-    def __init__(self, config: AgentConfig) -> None:
-        get_ready(config)
+    def __init__(self, config: AgentConfig, train: trial.Train) -> None:
+        get_ready(config, train)
+        self._train = train
         self._context: Any = multiprocessing.get_context(
             "forkserver" if _is_warm(config) else "spawn"
         )
@@ -59,12 +61,11 @@ class Starter:
         self._gpus = shares(available_gpus(), config.workers)
 
     def start(self, slot: int, arguments: Sequence[str], log: pathlib.Path) -> Process:
-        """Starts `atelier train` on the share of a slot."""
+        """Starts to train on the share of a slot."""
         cores, gpus = self._cores[slot], self._gpus[slot]
         visible = ",".join(gpus) if gpus else None
-        return self._started(
-            trial.train, (list(arguments), log, cores, visible, self._memory_gb)
-        )
+        given = (self._train, list(arguments), log, cores, visible, self._memory_gb)
+        return self._started(trial.train, given)
 
     def rehearse(
         self, arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path

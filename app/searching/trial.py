@@ -1,4 +1,4 @@
-"""What runs inside a trial's process: limits first, then Atelier's own `train`.
+"""What runs inside a trial's process: limits first, then the command `train`.
 
 The process that forks it has imported TensorFlow but not started it: no device, no
 thread pool, no lock of its runtime exists yet, so that each trial starts its own.
@@ -13,32 +13,45 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 
+from app import caches, exit_status, tf_startup
+from app.configs import flags
+from app.configs.commands import TrainConfig
 from app.distribution import cluster
 
 # Imported ahead of time by the process that trials are forked from.
-PRELOADED = ("app.searching.trial", "app.commands.train", "app.searching.preloaded")
+PRELOADED = ("app.searching.trial", "app.searching.preloaded")
+# `atelier train`: trains as its flags say, and returns the exit status. A function of a
+# module, which its process imports.
+Train = Callable[[TrainConfig], int]
 _GB = 10**9
 
 
 def train(
+    command: Train,
     arguments: Sequence[str],
     log: pathlib.Path,
     cores: Collection[int],
     gpus: str | None,
     memory_gb: float | None,
 ) -> None:
-    """Trains one trial and exits with `train`'s exit status.
+    """Trains one trial and exits with the command's exit status.
 
     Args:
-      arguments: of `atelier train`.
+      command: that trains.
+      arguments: its flags.
       log: takes what is printed.
       cores: that it may use; empty leaves all.
       gpus: value of CUDA_VISIBLE_DEVICES, or None to leave it.
       memory_gb: most memory it may take.
     """
-    from app.main import main
 
-    _run(lambda: main(["train", *arguments]), log, cores, gpus, memory_gb)
+    def work() -> int:
+        config = flags.parse(TrainConfig, arguments)
+        tf_startup.import_tensorflow()
+        caches.keep_file_facts()
+        return command(config)
+
+    _run(lambda: exit_status.guarded(work), log, cores, gpus, memory_gb)
 
 
 def rehearse(arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path) -> None:
@@ -51,9 +64,6 @@ def rehearse(arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path) 
 
 
 def _rehearse(arguments: Sequence[str], answer: pathlib.Path) -> int:
-    from app import tf_startup
-    from app.configs import flags
-    from app.configs.commands import TrainConfig
     from base import files
     from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
 

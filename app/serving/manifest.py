@@ -1,17 +1,16 @@
 """`export.json`: what an export is, and the SHA-256 of every file of it."""
 
-import hashlib
 import json
 import pathlib
 from typing import Any
 
 from app.serving.columns import ServedColumn
 from app.serving.signatures import Contract
+from base import files
 from base.errors import UserError
 from pipelines.features import Features
 
 FILE_NAME = "export.json"
-_BLOCK = 1 << 20
 
 
 def signatures(contract: Contract) -> dict[str, Any]:
@@ -31,10 +30,7 @@ def signatures(contract: Contract) -> dict[str, Any]:
 def files_of(version: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Size in bytes and SHA-256 of each file but export.json, by its relative path."""
     return {
-        path.relative_to(version).as_posix(): {
-            "bytes": path.stat().st_size,
-            "sha256": _sha256(path),
-        }
+        path.relative_to(version).as_posix(): files.size_and_sha256(path)
         for path in sorted(version.rglob("*"))
         if path.is_file() and path.relative_to(version).as_posix() != FILE_NAME
     }
@@ -42,8 +38,7 @@ def files_of(version: pathlib.Path) -> dict[str, dict[str, Any]]:
 
 def write(version: pathlib.Path, content: dict[str, Any]) -> None:
     """Writes export.json; it is the last file of an export."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    (version / FILE_NAME).write_text(text)
+    files.write_json(version / FILE_NAME, content)
 
 
 def read_verified(version: pathlib.Path) -> dict[str, Any]:
@@ -103,11 +98,3 @@ def _answers(features: Features) -> dict[str, Any]:
 
 def _tensor(dtype: str, *shape: int | None) -> dict[str, Any]:
     return {"dtype": dtype, "shape": list(shape)}
-
-
-def _sha256(path: pathlib.Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

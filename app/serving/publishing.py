@@ -57,13 +57,12 @@ def publish(version: pathlib.Path, exports: pathlib.Path) -> pathlib.Path:
     while True:
         final = exports / str(number)
         try:
-            os.rename(version, final)
+            files.move(version, final)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
             number += 1
             continue
-        files.sync_folder(exports)
         files.sync_folder(exports.parent)
         return final
 

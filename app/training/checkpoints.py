@@ -7,7 +7,6 @@ anything is read. They are found by looking at the folder; there is no index to 
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import pathlib
 import re
@@ -15,7 +14,6 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from concurrent import futures
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +25,6 @@ _NAME = re.compile(r"step-(\d{10})")
 _ARRAYS = "state.npz"
 _PROGRESS = "progress.json"
 _MANIFEST = "manifest.json"
-_BLOCK = 1 << 20
 
 
 class DamagedCheckpoint(Exception):
@@ -69,11 +66,10 @@ def save(folder: pathlib.Path, snapshot: Snapshot) -> pathlib.Path:
         _write_files(partial, snapshot)
         if final.exists():
             _remove(final)
-        partial.rename(final)
+        files.move(partial, final)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    files.sync_folder(folder)
     return final
 
 
@@ -82,20 +78,11 @@ def _write_files(partial: pathlib.Path, snapshot: Snapshot) -> None:
         np.savez(file, allow_pickle=False, **snapshot.arrays)
     progress = json.dumps(snapshot.progress.to_json(), indent=2, allow_nan=False)
     (partial / _PROGRESS).write_text(progress + "\n")
-    manifest = {name: _entry(partial / name) for name in (_ARRAYS, _PROGRESS)}
+    manifest = {n: files.size_and_sha256(partial / n) for n in (_ARRAYS, _PROGRESS)}
     (partial / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     for name in (_ARRAYS, _PROGRESS, _MANIFEST):
         files.sync_file(partial / name)
     files.sync_folder(partial)
-
-
-def _entry(path: pathlib.Path) -> dict[str, Any]:
-    """Size in bytes and SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def verify(path: pathlib.Path) -> None:
@@ -112,7 +99,7 @@ def verify(path: pathlib.Path) -> None:
     for name, entry in expected.items():
         if not (path / name).is_file():
             raise DamagedCheckpoint(f"{path / name} is missing")
-        if _entry(path / name) != entry:
+        if files.size_and_sha256(path / name) != entry:
             raise DamagedCheckpoint(f"{path / name} is not what was written")
 
 
@@ -180,7 +167,7 @@ def _remove(path: pathlib.Path) -> None:
     """Takes a checkpoint away in one rename, so that none is ever half there."""
     aside = path.with_name(f".removed-{path.name}")
     shutil.rmtree(aside, ignore_errors=True)
-    path.rename(aside)
+    files.move(path, aside)
     shutil.rmtree(aside, ignore_errors=True)
 
 

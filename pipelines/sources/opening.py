@@ -1,9 +1,8 @@
 """From the name a user gives to a source."""
 
-import difflib
 from pathlib import Path
 
-from base.errors import UserError
+from base.errors import UserError, did_you_mean
 from pipelines.config import DataConfig
 from pipelines.features import Features
 from pipelines.sources.base import Source
@@ -57,10 +56,9 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
             f"--dataset={name}: this kind of source cannot be read; expected one of "
             f"{_KNOWN}."
         )
-    close = difflib.get_close_matches(name, ["digits"], 1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = did_you_mean(name, ["digits"])
     raise UserError(
-        f"--dataset={name}: no such folder or dataset; {hint}There are {_KNOWN}."
+        f"--dataset={name}: no such folder or dataset{hint}. There are {_KNOWN}."
     )
 
 

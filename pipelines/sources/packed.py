@@ -1,7 +1,6 @@
 """A folder that `pack` wrote: checked as a whole, then read at random."""
 
 import concurrent.futures
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from base.cores import available_cores
 from base.errors import UserError
+from base.files import sha256_of
 from pipelines import filecache, serialization, shards
 from pipelines.features import Features
 from pipelines.packing import CONTENT_HASHES, MANIFEST, TARGETS
@@ -165,8 +165,7 @@ def _check_files(name: str, folder: Path, files: Mapping[str, Any]) -> None:
     def digest(row: int) -> bytes:
         if known[row]:
             return bytes(facts["sha256"][row])
-        with open(folder / names[row], "rb") as opened:
-            return hashlib.file_digest(opened, "sha256").digest()
+        return bytes.fromhex(sha256_of(folder / names[row]))
 
     with concurrent.futures.ThreadPoolExecutor(len(available_cores())) as pool:
         digests = list(pool.map(digest, range(len(names))))

@@ -1,6 +1,5 @@
 """Tables: rows of a CSV or Parquet file, one column of which is to be predicted."""
 
-import difflib
 import hashlib
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from base.errors import UserError
+from base.errors import UserError, did_you_mean
 from pipelines import tables
 from pipelines.features import Features
 from pipelines.sources.base import Source
@@ -135,10 +134,9 @@ def _checked_column(name: str, table: pa.Table, flag: str, column: str | None) -
             f"of {names}."
         )
     if column not in table.column_names:
-        close = difflib.get_close_matches(column, table.column_names, 1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        hint = did_you_mean(column, table.column_names)
         raise UserError(
-            f"--{flag}={column}: {name} has no such column; {hint}It has {names}."
+            f"--{flag}={column}: {name} has no such column{hint}. It has {names}."
         )
     return column
 

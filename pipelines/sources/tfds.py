@@ -5,7 +5,6 @@ come from TFDS's own builder, and so does the decoding of all but images, which 
 encoded until a batch is made.
 """
 
-import difflib
 import json
 import re
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from base.errors import UserError
+from base.errors import UserError, did_you_mean
 from pipelines.features import Features
 from pipelines.packing import MANIFEST
 from pipelines.sources import arrayfiles
@@ -51,8 +50,7 @@ def open_named(dataset: str, data_dir: str | None) -> Source:
         builder = tfds.builder(name, data_dir=place)
     except tfds.core.DatasetNotFoundError:
         known = tfds.list_builders(with_community_datasets=False)
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean tfds:{close[0]}?" if close else ""
+        hint = did_you_mean(name, known)
         raise UserError(
             f"--dataset={dataset}: TensorFlow Datasets knows no {name}, and {place} "
             f"holds none{hint}"

@@ -52,7 +52,7 @@ class RegistryTest(tf.test.TestCase, parameterized.TestCase):
         ("vit", "width=6", "expected a multiple of 4"),
         ("pretrained", "backbone=ResNet5", "did you mean 'ResNet50'"),
         ("pretrained", "weights=imagnet", "expected imagenet, none, or the path"),
-        ("no.such.module:build", "", "no module 'no'"),
+        ("no.such.module:build", "", "no module 'no.such.module'"),
         ("os.path:joi", "", "did you mean 'join'"),
         (":", "", "expected package.module:name"),
     )

@@ -225,7 +225,7 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
         self.assertNotAllClose(mixed, targets)
 
     @parameterized.parameters(
-        ("flop", "did you mean flip"),
+        ("flop", "did you mean 'flip'"),
         ("flip=2", "without a value"),
         ("translate", "a whole number from 1"),
         ("translate=1.5", "a whole number from 1"),

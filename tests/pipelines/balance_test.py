@@ -131,7 +131,7 @@ class WeightsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(total.sum(), dataset.split_sizes["train"])
 
     @parameterized.parameters(
-        ({"class_weights": "dgo=2"}, "no class 'dgo'; did you mean dog"),
+        ({"class_weights": "dgo=2"}, "no class 'dgo' .did you mean 'dog'"),
         ({"class_weights": "dog"}, "received 'dog'; expected balanced, or"),
         ({"class_weights": "dog=0"}, "received 'dog=0'"),
         ({"class_weights": "dog=nan"}, "received 'dog=nan'"),

@@ -1,6 +1,10 @@
-"""Who may import whom: the rule, read off a tree of sources without running it."""
+"""Who may import whom: the rule, read off a tree of sources without running it.
+
+Between the rooms, between the parts of `app`, and among the modules of each room.
+"""
 
 import ast
+import graphlib
 import pathlib
 from collections.abc import Iterator
 
@@ -24,6 +28,28 @@ FORBIDDEN_OUTSIDE_APP = (
     "os.getenv",
 )
 
+# The parts of `app`, from the bottom up. Each may import itself and those of the lines
+# before its own, and none beside it or above: not inside a function either.
+LEVELS = (
+    ("caches", "child_processes", "exit_status", "tf_startup"),
+    ("configs",),
+    ("distribution",),
+    ("training",),
+    ("reporting",),
+    ("runs",),
+    ("examining", "searching", "serving"),
+    ("commands",),
+    ("main",),
+)
+
+# Imports that close a circle and are to go: (importing module, imported one).
+_OPEN_CIRCLES = frozenset(
+    {
+        ("pipelines.sources.packed", "pipelines.packing"),
+        ("pipelines.sources.tfds", "pipelines.packing"),
+    }
+)
+
 
 def breaches(root: pathlib.Path) -> list[str]:
     """Every breach of the rule under `root`, as `FILE:LINE imports NAME`."""
@@ -31,9 +57,93 @@ def breaches(root: pathlib.Path) -> list[str]:
         f"{path.relative_to(root)}:{line} imports {name}"
         for room in ROOMS
         for path in sorted((root / room).rglob("*.py"))
-        for line, name in names_used(ast.parse(path.read_text(encoding="utf-8")))
+        for line, name in names_used(_parsed(path))
         if _is_forbidden(room, name)
+        or (room == "app" and _is_upward(_part(_module(root, path)), _part(name)))
     ]
+
+
+def parts_without_level(root: pathlib.Path) -> list[str]:
+    """The parts of `app` under `root` that the rule does not place."""
+    parts = {_part(_module(root, path)) for path in (root / "app").rglob("*.py")}
+    return sorted(parts - {""} - {part for level in LEVELS for part in level})
+
+
+def circles(root: pathlib.Path) -> list[str]:
+    """A circle of imports of each room under `root` that has one: `a → b → a`.
+
+    Imports inside functions close one as well; those for type checkers alone do not.
+    """
+    found = []
+    for room in ROOMS:
+        modules = {_module(root, path): path for path in (root / room).rglob("*.py")}
+        graph = {module: _imports(module, modules) for module in modules}
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as error:
+            found.append(" → ".join(reversed(error.args[1])))
+    return found
+
+
+def stale_exceptions(root: pathlib.Path) -> list[tuple[str, str]]:
+    """The exceptions from the rule on circles of which nothing is left."""
+    used = {
+        (_module(root, path), name)
+        for room in ROOMS
+        for path in (root / room).rglob("*.py")
+        for _, used in names_used(_parsed(path))
+        for name in (used, used.rpartition(".")[0])
+    }
+    return sorted(_OPEN_CIRCLES - used)
+
+
+def _imports(module: str, modules: dict[str, pathlib.Path]) -> set[str]:
+    """The modules of its own room that a module imports."""
+    tree = _WithoutTypeChecking().visit(_parsed(modules[module]))
+    found = set()
+    for _, name in names_used(tree):
+        while name and name not in modules:
+            name = name.rpartition(".")[0]  # a name in a module
+        while name in modules:
+            found.add(name)
+            name = name.rpartition(".")[0]  # its package is imported, too
+    # The packages that a module is in have begun to be imported already.
+    names = {one for one in found if one and not f"{module}.".startswith(f"{one}.")}
+    return {one for one in names if (module, one) not in _OPEN_CIRCLES}
+
+
+class _WithoutTypeChecking(ast.NodeTransformer):
+    """Takes `if TYPE_CHECKING:` out: what is in it is never run."""
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
+            return ast.Pass()
+        return self.generic_visit(node)
+
+
+def _parsed(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _module(root: pathlib.Path, path: pathlib.Path) -> str:
+    """The dotted name of a file; a package's is that of its `__init__`."""
+    names = path.relative_to(root).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+def _part(name: str) -> str:
+    """The part of `app` that a dotted name is in; nothing for `app` itself."""
+    room, _, rest = name.partition(".")
+    return rest.partition(".")[0] if room == "app" else ""
+
+
+def _is_upward(part: str, imported: str) -> bool:
+    """Whether a part of `app` may not import another."""
+    if not imported or part == imported:
+        return False
+    heights = {name: height for height, level in enumerate(LEVELS) for name in level}
+    # A part that the rule does not place is another check's matter.
+    return heights.get(part, -1) <= heights.get(imported, -1)
 
 
 def names_used(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -103,6 +103,16 @@ class SettleTest(tf.test.TestCase):
             self.assertLen(self.measured, 4)
             self.assertEqual(json.loads(kept.read_text())["of"]["model"], "a model")
 
+    def test_without_a_home_it_is_measured_and_not_kept(self):
+        nobody = mock.patch("pathlib.Path.home", side_effect=RuntimeError)
+        with cpu("amx_bf16"), nobody:
+            os.environ["XDG_CACHE_HOME"] = ""
+            for _ in range(2):
+                choice = self.settle()
+                self.assertEqual(choice.precision, "mixed_bfloat16")
+                self.assertIn("not kept, as there is no home", choice.reason)
+        self.assertEqual(self.measured, ["float32", "mixed_bfloat16"] * 2)
+
 
 class RunTest(tf.test.TestCase):
     def setUp(self):

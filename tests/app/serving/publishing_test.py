@@ -34,7 +34,7 @@ def counted(operation):
         return result
     return run
 
-os.fsync, os.rename, os.mkdir = map(counted, (os.fsync, os.rename, os.mkdir))
+os.fsync, os.replace, os.mkdir = map(counted, (os.fsync, os.replace, os.mkdir))
 time.sleep(max(0.0, begin - time.time()))
 with publishing.staging(run_dir) as place:
     version = place / "version"

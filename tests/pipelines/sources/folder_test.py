@@ -180,7 +180,7 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
         file = self.folder / "data.zip"
         file.write_bytes(b"")
         for name, message in (
-            ("digit", "did you mean digits"),
+            ("digit", "did you mean 'digits'"),
             ("/no/such/folder", "no such folder or dataset"),
             (str(file), "this kind of source cannot be read"),
         ):

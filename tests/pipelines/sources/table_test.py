@@ -205,7 +205,9 @@ class TableTest(tf.test.TestCase):
         refused = self._assert_refused
         rows = "1,2\n3,4\n"
         refused(f"x,y\n{rows}", "is a table: name the column", target=None)
-        refused(f"x,price\n{rows}", "no such column; did you mean price", target="prce")
+        refused(
+            f"x,price\n{rows}", "no such column .did you mean 'price'", target="prce"
+        )
         refused("x,y\n1,2,3\n", "cannot be read .*Expected 2 columns, got 3")
         refused("", "cannot be read")
         refused("x,y\n", "has no rows")

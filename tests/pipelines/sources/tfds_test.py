@@ -123,7 +123,7 @@ class TfdsTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters(
         ("tfds:mnist", "not in .*; name the folder .* download it: python -c"),
-        ("tfds:mnits", "knows no mnits, .* did you mean tfds:mnist"),
+        ("tfds:mnits", "knows no mnits, .* .did you mean 'mnist'"),
         ("tfds:kaggle:thing", "expected tfds:NAME"),
         ("tfds:", "expected tfds:NAME"),
     )

@@ -82,6 +82,10 @@ def parse_args(name: str, text: str) -> Any:
     return arguments.parse(name, config_class(name), text)
 
 
+def _say_nothing(line: str) -> None:
+    """Lets a line go."""
+
+
 def build(
     name: str,
     args_text: str,
@@ -89,6 +93,8 @@ def build(
     outputs: Outputs,
     views: str = "none",
     placed: bool = False,
+    own_loss: bool = False,
+    tell: Callable[[str], None] = _say_nothing,
 ) -> "keras.Model":
     """A new model `name`, built: raw `inputs` in, float32 `outputs` out.
 
@@ -97,8 +103,12 @@ def build(
     `flip_translate`), what it answers outside of training is an average over them. It
     is on the devices that its arguments name if it is to be `placed`, else on one.
 
+    A model of the user's own is tried on a batch, see `owed`: with `own_loss`, the
+    user's too, it may give probabilities. What is no mistake is told to `tell`.
+
     Raises:
-        UserError: Unknown model or argument, or a model that does not fit `inputs`.
+        UserError: Unknown model or argument, or a model that does not fit `inputs`, or
+            does not give `outputs`.
     """
     import keras
 
@@ -114,6 +124,12 @@ def build(
         raise UserError(
             f"model {name} gave a {type(model).__name__}: expected a keras.Model"
         )
+    if ":" in name:
+        from models import owed
+        from models.tasks.registry import task_of
+
+        asked, task = f"--model={name}", task_of(outputs)
+        owed.check_model(asked, model, inputs, task, own_loss=own_loss, tell=tell)
     _require_whitening_used(name, model, inputs)
     if placed and devices:
         from models import placement

@@ -182,7 +182,7 @@ class Run:
         start = self._begin() if self._parts.cluster.is_chief else self._follow()
         step = self.step
         self._results.start(
-            resumed=start is not Start.FRESH, task=self._parts.network.task
+            resumed=start is not Start.FRESH, network=self._parts.network
         )
         self._write_results()
         journal = self._open_journal(start)

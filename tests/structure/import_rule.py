@@ -32,7 +32,7 @@ FORBIDDEN_OUTSIDE_APP = (
 # The parts of `app`, from the bottom up. Each may import itself and those of the lines
 # before its own, and none beside it or above: not inside a function either.
 LEVELS = (
-    ("caches", "exit_status", "tf_startup"),
+    ("caches", "child_processes", "exit_status", "tf_startup"),
     ("configs",),
     ("distribution",),
     ("training",),

@@ -17,7 +17,7 @@ from app.training.actions import Line
 from app.training.inspection import Inspector
 from app.training.loop import Speed
 from app.training.state import TrainState
-from base import files
+from base import files, given
 
 # Pictures of the first batch that TensorBoard shows, as the model sees them.
 _PICTURES = 64
@@ -70,6 +70,8 @@ class Journal:
             with contextlib.suppress(ValueError, KeyError):
                 earlier = files.read_json(path)["starts"]
         now = environment.describe()
+        if handed := given.fingerprints():
+            now["given"] = handed
         starts = [*earlier, {"step": step, "changed_flags": changed, **now}]
         files.write_json(path, {**now, "starts": starts})
 

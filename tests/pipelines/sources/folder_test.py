@@ -99,9 +99,8 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
         write_classes(self.folder)
         write_image(self.folder / "cat" / "tall.png", 99, size=(16, 8))
         self._assert_refused("differ in size; give --image_size")
-        self.assertEqual(
-            self._open(image_size="12,10").features.input.shape, (12, 10, 3)
-        )
+        size = self._open(image_size="12,10").features.input.shape
+        self.assertEqual(size, (12, 10, 3))
 
     def test_names_that_are_not_utf8_are_read(self) -> None:
         write_classes(self.folder)

@@ -179,9 +179,8 @@ class TableTest(tf.test.TestCase):
         Path(path).write_text(text)
         dataset = self._open(path, target="fare")
         self.assertEqual(dataset.features.target, Values(1))
-        self.assertNotIn(
-            "fare", [column.name for column in dataset.features.input.columns]
-        )
+        columns = dataset.features.input.columns
+        self.assertNotIn("fare", [column.name for column in columns])
         self.assertEqual(dataset.source.read_targets(np.arange(40)).shape, (40, 1))
 
     def test_another_file_is_read_in_the_kinds_of_the_first(self) -> None:

@@ -45,6 +45,10 @@ class DiskFailure(Interrupted):
     kind = "disk_full"
 
 
+class Paused(Interrupted):
+    """The run was paused because that was asked for, and is saved."""
+
+
 class TrainingFailed(Exception):
     """The run cannot go on. Exit 1."""
 

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from base import given
 from base.errors import UserError, unknown
 from models import architectures, arguments
 from models.spec import Inputs, Outputs
@@ -107,8 +108,8 @@ def build(
     if devices := devices_of(name, args_text):
         config = dataclasses.replace(config, devices=None)
     if ":" in name:
-        given = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-        model = _load(name)(inputs, outputs, **given)
+        values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+        model = _load(name)(inputs, outputs, **values)
     else:
         model = _load(_ENTRIES[name].builder)(config, inputs, outputs)
     if not isinstance(model, keras.Model):
@@ -183,11 +184,14 @@ def _averaging(model: "keras.Model", inputs: Inputs, views: str) -> "keras.Model
 
 
 def _load(reference: str) -> Callable[..., Any]:
-    """The function that `package.module:function` names.
+    """The function that `package.module:function` names, or Python's that was given.
 
     The working directory is searched last, so that a file beside the user's data works
     with the console script as it does with `python -m`.
     """
+    held: Callable[..., Any] | None = given.find("model", reference)
+    if held is not None:
+        return held
     module_name, _, function_name = reference.partition(":")
     if str(pathlib.Path.cwd()) not in sys.path:
         sys.path.append(str(pathlib.Path.cwd()))

@@ -50,12 +50,17 @@ def read_table(name: str, path: Path, columns: Sequence[TableColumn] = ()) -> pa
             f"{name} cannot be read ({first_sentence(str(error))}); expected a whole "
             f"{path.suffix[1:] or 'csv'} file, with one header and rows of one kind."
         ) from error
+    require_rows(name, table)
+    return table
+
+
+def require_rows(name: str, table: pa.Table) -> None:
+    """Raises UserError for a table without rows, or with two columns of one name."""
     twice = [n for n, k in collections.Counter(table.column_names).items() if k > 1]
     if twice:
         raise UserError(f"{name} has the column {twice[0]!r} twice; rename one.")
     if not table.num_rows:
         raise UserError(f"{name} has no rows.")
-    return table
 
 
 def columns_of(

@@ -4,6 +4,7 @@ The test split is seen once: `results.json` counts, and a second time wants `--a
 """
 
 import contextlib
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -21,15 +22,33 @@ from app.runs.data import (
 )
 from app.runs.folder import RunFolder
 from app.runs.network import Network
-from app.runs.numerics import set_threads
+from app.runs.numerics import contained, set_threads
 from app.runs.results import Results
 from app.runs.trained import load_network
 from app.runs.validation_sets import ValidationSet
-from base.errors import EXIT_DONE, UserError
+from base.errors import UserError
 from pipelines.sources.base import SPLITS
 
 
-def evaluate(config: EvaluateConfig) -> int:
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What came of an evaluation.
+
+    Attributes:
+      of: the split, or the other dataset's name.
+      metrics: by name, with `examples`, `checkpoint` and its `step`.
+      figures: what was drawn.
+      note: what the user should know of them; empty where there is nothing.
+    """
+
+    of: str
+    metrics: dict[str, Any]
+    figures: tuple[pathlib.Path, ...]
+    note: str = ""
+
+
+@contained()
+def evaluate(config: EvaluateConfig) -> Evaluation:
     """Evaluates the run, records the figures and draws them.
 
     Raises:
@@ -56,13 +75,11 @@ def evaluate(config: EvaluateConfig) -> int:
         if split == "test":
             results.record_test(metrics)
             results.write(folder)
-        print(_report(split or str(config.evaluation.dataset), metrics))
         figures.draw_evaluation(folder.path, split or "all")
-        for path in figures.draw_missing(folder.path):
-            print(f"  {path}")
-        if note := by_task.note(network.task.name):
-            print(note)
-    return EXIT_DONE
+        drawn = figures.draw_missing(folder.path)
+        note = by_task.note(network.task.name)
+    of = split or str(config.evaluation.dataset)
+    return Evaluation(of, metrics, tuple(drawn), note or "")
 
 
 def _require_unseen(folder: RunFolder, results: Results) -> None:
@@ -126,14 +143,17 @@ def measure(
     }
 
 
-def _report(name: str, metrics: dict[str, Any]) -> str:
+def report(evaluation: Evaluation) -> str:
+    """What the command prints of it."""
+    metrics = evaluation.metrics
     lines = [
-        f"{name}: {metrics['examples']:,} examples, {metrics['checkpoint']} checkpoint"
-        f" (step {metrics['step']:,})"
+        f"{evaluation.of}: {metrics['examples']:,} examples, {metrics['checkpoint']}"
+        f" checkpoint (step {metrics['step']:,})"
     ]
     lines += [
         f"  {summary.describe_metric(metrics, metric)}"
         for metric, value in metrics.items()
         if isinstance(value, float)
     ]
-    return "\n".join(lines)
+    lines += [f"  {path}" for path in evaluation.figures]
+    return "\n".join([*lines, *filter(None, [evaluation.note])])

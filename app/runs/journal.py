@@ -16,7 +16,7 @@ from app.runs.folder import RunFolder, Start
 from app.training.inspection import Inspector
 from app.training.loop import Speed
 from app.training.state import TrainState
-from base import files
+from base import files, given
 
 Line = dict[str, float]
 
@@ -71,6 +71,8 @@ class Journal:
             with contextlib.suppress(ValueError, KeyError):
                 earlier = files.read_json(path)["starts"]
         now = environment.describe()
+        if handed := given.fingerprints():
+            now["given"] = handed
         starts = [*earlier, {"step": step, "changed_flags": changed, **now}]
         files.write_json(path, {**now, "starts": starts})
 

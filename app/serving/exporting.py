@@ -9,6 +9,7 @@ import numpy as np
 
 from app.configs.commands import ExportConfig
 from app.configs.serving import ExportOptions
+from app.runs.numerics import contained
 from app.serving import (
     calibration,
     golden,
@@ -26,14 +27,28 @@ from app.serving.exported_run import ExportedRun, identity, open_run
 from app.serving.signatures import Contract
 from app.training import evaluation
 from base import files
-from base.errors import EXIT_DONE, ExportRefused, UserError
+from base.errors import ExportRefused, UserError
 
 KERAS = "model.keras"
 LABELS = "labels.txt"
 _LATENCY_SECONDS = 0.5
 
 
-def export(config: ExportConfig) -> int:
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A version that was published.
+
+    Attributes:
+      path: its folder.
+      content: of its export.json.
+    """
+
+    path: pathlib.Path
+    content: dict[str, Any]
+
+
+@contained()
+def export(config: ExportConfig) -> Published:
     """Publishes the next version of a run, once every runtime answers alike.
 
     Raises:
@@ -55,8 +70,7 @@ def export(config: ExportConfig) -> int:
             f"nothing is published: {error.strerror or error} in {run_dir}; make room,"
             " or a folder that can be written, and export again"
         ) from error
-    print(_report(final, content))
-    return EXIT_DONE
+    return Published(final, content)
 
 
 def build(
@@ -235,7 +249,9 @@ def _finish(
     return content
 
 
-def _report(final: pathlib.Path, content: dict[str, Any]) -> str:
+def report(published: Published) -> str:
+    """What the command prints of it."""
+    final, content = published.path, published.content
     lines = [f"{final}: {', '.join(content['formats'])}, {content['bytes']:,} bytes"]
     for runtime, found in content["parity"].items():
         lines.append(

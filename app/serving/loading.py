@@ -11,6 +11,7 @@ import tensorflow as tf
 from app.configs.commands import PredictConfig
 from app.runs.data import read_description
 from app.runs.folder import RunFolder
+from app.runs.numerics import contained
 from app.runs.trained import load_network
 from app.serving import manifest, publishing
 from app.serving.signatures import Contract, Server
@@ -55,6 +56,7 @@ class Trained:
       contract: what it takes and answers.
     """
 
+    @contained()
     def __init__(self, run_dir: pathlib.Path, checkpoint: str) -> None:
         """Loads the weights of a checkpoint, `best` or `last`.
 

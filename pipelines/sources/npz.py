@@ -1,7 +1,12 @@
-"""Arrays in a NumPy .npz file, held in memory. Nothing in it is unpickled."""
+"""Arrays held in memory: of a NumPy .npz file, or as they are.
 
+Nothing in a file is unpickled.
+"""
+
+import functools
 import zipfile
 import zlib
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +28,8 @@ def open_npz(name: str, path: Path) -> ArraySource:
         with np.load(path, allow_pickle=False) as arrays:
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise UserError(f"{name} is no .npz file; expected one of np.savez.")
-            return _read(name, arrays)
+            read = functools.partial(_array, name, arrays)
+            return _source(name, arrays.files, read)
     except UserError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -33,11 +39,23 @@ def open_npz(name: str, path: Path) -> ArraySource:
         ) from error
 
 
-def _read(name: str, arrays: np.lib.npyio.NpzFile) -> ArraySource:
-    pairs = arrayfiles.pair_names(name, arrays.files)
-    found = {
-        split: tuple(_array(name, arrays, x) for x in pairs[split]) for split in pairs
-    }
+def open_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> ArraySource:
+    """The arrays x_train, y_train, … as a file of them would hold them.
+
+    Raises:
+        UserError: one is missing, or is not as expected.
+    """
+    for array, values in arrays.items():
+        if values.ndim == 0:
+            raise UserError(f"{array} in {name} is a single value; expected rows.")
+    return _source(name, arrays, arrays.__getitem__)
+
+
+def _source(
+    name: str, names: Collection[str], read: Callable[[str], np.ndarray]
+) -> ArraySource:
+    pairs = arrayfiles.pair_names(name, names)
+    found = {split: tuple(read(array) for array in pairs[split]) for split in pairs}
     inputs = {
         pairs[split][0]: arrayfiles.input_of(name, pairs[split][0], x.shape, x.dtype)
         for split, (x, _) in found.items()
@@ -47,10 +65,10 @@ def _read(name: str, arrays: np.lib.npyio.NpzFile) -> ArraySource:
         name,
         {split: (pairs[split][0], len(x), len(y)) for split, (x, y) in found.items()},
     )
-    names = arrayfiles.CLASS_NAMES
-    classes = _array(name, arrays, names) if names in arrays.files else None
+    classes = arrayfiles.CLASS_NAMES
+    class_names = read(classes) if classes in names else None
     targets = arrayfiles.targets_of(
-        name, {pairs[split][1]: y for split, (_, y) in found.items()}, classes
+        name, {pairs[split][1]: y for split, (_, y) in found.items()}, class_names
     )
     return ArraySource(
         name,

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from base import given
 from base.errors import UserError, did_you_mean
 from pipelines.config import DataConfig
 from pipelines.features import ExampleSpec
@@ -60,6 +61,9 @@ def open_source(config: DataConfig, like: ExampleSpec | None = None) -> Source:
         UserError: there is no such source, or it holds nothing that can be used.
     """
     name = config.dataset
+    held: Callable[..., Source] | None = given.find("dataset", name)
+    if held is not None:
+        return held(config, like)
     path = Path(name).expanduser()
     if config.data_dir and not path.exists():
         path = Path(config.data_dir).expanduser() / name

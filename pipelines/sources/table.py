@@ -23,17 +23,17 @@ class TableSource(TargetsInMemory):
     def __init__(
         self,
         name: str,
-        path: Path,
+        path: Path | pa.Table,
         target: str | None,
         like: ExampleSpec | None = None,
         weights: str | None = None,
         allowed: int = 0,
     ) -> None:
-        """Reads the file.
+        """Reads the rows.
 
         Args:
             name: what the user asked for.
-            path: of the file.
+            path: of the file; or the rows themselves.
             target: the column to predict.
             like: features that the rows are to have; guessed from the values if None.
             weights: the column that says how much each row counts.
@@ -44,7 +44,8 @@ class TableSource(TargetsInMemory):
         """
         self.name = name
         columns = _columns_of(like, name)
-        table = tables.read_table(name, path, columns)
+        rows = None if isinstance(path, Path) else path
+        table = tables.read_table(name, path, columns) if rows is None else rows
         target = _checked_column(name, table, "target", target)
         apart = [target]
         kind = type(like.target) if like else _kind_of(name, table[target], target)

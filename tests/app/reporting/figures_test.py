@@ -1,9 +1,7 @@
 """Figures are drawn from the run folder's own files, for few classes and for many."""
 
-import contextlib
 import csv
 import dataclasses
-import io
 import json
 import pathlib
 
@@ -12,9 +10,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
-from app.reporting import answer_table, by_task, curves, figures
-from app.reporting.keeping import Evaluated
-from app.reporting.metric_facts import MetricFacts, read_facts
+from app.reporting import curves, figures
 from app.reporting.metrics import MetricsLog
 from app.reporting.predictions import (
     SplitPredictions,
@@ -25,11 +21,8 @@ from app.reporting.predictions import (
 from app.reporting.reliability import measure
 from app.reporting.tasks import classification
 from app.reporting.tasks.classification import most_confident_mistakes
-from app.run_files import RunFiles
 from base.errors import UserError
 from models.intervals import wilson_95
-from models.spec import Outputs
-from models.tasks.regression import Regression
 
 
 def classified(
@@ -153,111 +146,11 @@ class FiguresTest(tf.test.TestCase, parameterized.TestCase):
         )
         self._assert_pictures(drawn)
 
-    def test_a_task_without_figures_gets_a_table_and_no_other_tasks_figures(
-        self,
-    ) -> None:
-        regression = regressed(2)
-        counting = dataclasses.replace(regression, task="counting")
-        write_predictions(self.run_dir, "test", counting)
-        (path,) = figures.draw_all(self.run_dir)
-        self.assertEqual(path.name, "test_answers.csv")
-        self.assertEqual([p.name for p in path.parent.iterdir()], [path.name])
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-        self.assertLen(rows, len(regression.labels))
-        columns = ["example", "label_0", "label_1", "output_0", "output_1"]
-        self.assertEqual(list(rows[0]), columns)
-        self.assertAllClose(
-            [float(row["output_1"]) for row in rows],
-            regression.outputs[:, 1],
-            rtol=1e-5,
-        )
-        self.assertIn("'counting'", by_task.note("counting"))
-        self.assertLen(by_task.note("counting").splitlines(), 1)
-        # The same predictions of a task that has figures are drawn.
-        write_predictions(self.run_dir, "test", regression)
-        drawn = {path.name for path in figures.draw_all(self.run_dir)}
-        self.assertIn("test_residuals.png", drawn)
-        self.assertEqual(by_task.note("regression"), "")
-
-    @parameterized.parameters("canvas", "os.path", "../curves", "__init__", "", "base")
-    def test_a_module_that_is_no_tasks_is_not_taken_for_one(self, name: str) -> None:
-        self.assertFalse(by_task.has_file(name))
-        self.assertIs(by_task.figures_of(name), answer_table)
-
-    def test_the_command_says_that_a_task_has_no_figures(self) -> None:
-        counting = dataclasses.replace(regressed(1), task="counting")
-        for split in ("test", "validation"):
-            write_predictions(self.run_dir, split, counting)
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            self.assertEqual(figures.main([str(self.run_dir)]), 0)
-        self.assertEqual(out.getvalue().count("there are no figures"), 1)
-
-    def test_answers_are_kept_batch_by_batch_and_large_ones_by_their_size(self) -> None:
-        class Counting(Regression):
-            name = "counting"
-
-            def expected_answers(self, outputs, temperature=1.0):
-                return {"count": outputs[:, 0], "map": np.zeros([len(outputs), 99, 99])}
-
-        class Names:
-            def names(self, split: str) -> list[str]:
-                return [f"{split} {index}" for index in range(5)]
-
-        task = Counting(Outputs("counting", 1))
-        evaluated = Evaluated(task, Names(), "test")  # type: ignore[arg-type]
-        keeper = by_task.figures_of(task.name).keeper(evaluated)
-        outputs = np.arange(5, dtype=np.float32)[:, None]
-        for part in (slice(0, 3), slice(3, 5)):
-            keeper.observe(outputs[part, 0], outputs[part])
-        write_predictions(self.run_dir, "test", keeper.kept())
-        (path,) = figures.draw_evaluation(self.run_dir, "test")
-        last = list(csv.DictReader(path.read_text().splitlines()))[-1]
-        self.assertEqual(
-            last,
-            {"example": "test 4", "label": "4", "count": "4", "map": "99x99 values"},
-        )
-
     def test_predictions_that_do_not_fit_their_classes_are_named(self) -> None:
         damaged = dataclasses.replace(classified(4), classes=("a", "b"))
         write_predictions(self.run_dir, "test", damaged)
         with self.assertRaisesRegex(UserError, "damaged: .* for 2 classes"):
             figures.draw_evaluation(self.run_dir, "test")
-
-    def test_titles_are_the_runs_own(self) -> None:
-        """Of a metric that Atelier has never heard of, and of one that it says else."""
-        facts = MetricFacts(
-            {"f1": {"title": "Macro F1", "direction": "max", "unit": ""}}, "f1"
-        )
-        self.assertEqual(facts.title("f1"), "Macro F1")
-        self.assertEqual(facts.title("odd_one"), "Odd one")
-        self._log("f1")
-        self.assertEqual(
-            [path.name for path in figures.draw_training(self.run_dir)],
-            [
-                "loss_over_training_epochs.png",
-                "f1_over_training_epochs.png",
-                "learning_rate_over_training_epochs.png",
-            ],
-        )
-        neutral = (
-            self.run_dir / "figures" / "f1_over_training_epochs.png"
-        ).read_bytes()
-        results = {"task": {"name": "x", "headline": "f1"}, "metrics": facts.declared}
-        (self.run_dir / "results.json").write_text(json.dumps(results))
-        path = figures.draw_training(self.run_dir)[0]
-        self.assertEqual(path.name, "f1_over_training_epochs.png")  # as it is declared
-        self.assertNotEqual(path.read_bytes(), neutral)
-
-    def test_a_run_made_before_metrics_told_their_titles_is_read(self) -> None:
-        features = {"task": "classification", "classes": list("abcdefg"), "targets": 1}
-        (self.run_dir / "dataset.json").write_text(json.dumps({"features": features}))
-        facts = read_facts(RunFiles(self.run_dir))
-        self.assertEqual(facts.title("top5_accuracy"), "Top-5 accuracy")
-        self.assertEqual(facts.headline, "accuracy")
-        features["task"] = "counting"
-        (self.run_dir / "dataset.json").write_text(json.dumps({"features": features}))
-        facts = read_facts(RunFiles(self.run_dir))
-        self.assertEqual((facts.title("mae"), facts.headline), ("Mae", ""))
 
     def test_learning_rates_of_several_players_are_one_figure(self) -> None:
         line = {"step": 1, "epoch": 1.0, "learning_rate": 0.1, "learning_rate/other": 1}

@@ -308,7 +308,7 @@ class TablesTest(parameterized.TestCase, tf.test.TestCase):
 
 class InputsTest(tf.test.TestCase):
     def test_an_unknown_kind_is_refused_by_name(self) -> None:
-        stranger = mock.Mock(kind="sequence")
+        stranger = mock.Mock(input=mock.Mock(kind="sequence"))
         with self.assertRaisesRegex(
             UserError, "unknown kind of input to serve 'sequence'.*image, vector, table"
         ):

@@ -8,6 +8,7 @@ import pathlib
 from unittest import mock
 
 import numpy as np
+import pytest
 import scipy.special
 import tensorflow as tf
 from absl.testing import parameterized
@@ -75,6 +76,7 @@ class Misdescribed(Classification):
         return super().answer_specs | {"probabilities": wider}
 
 
+@pytest.mark.export
 class OwnTaskTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -174,6 +176,7 @@ class OwnTaskTest(tf.test.TestCase):
             )
 
 
+@pytest.mark.export
 class ManifestTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -202,6 +205,15 @@ class ManifestTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_an_export_made_before_there_were_tasks(self) -> None:
         del self.content["task"]
+        self.content["columns"] = []
+        self.content["features"] = {
+            "kind": "vector",
+            "shape": [5],
+            "task": "classification",
+            "classes": list(NAMES),
+            "targets": 1,
+            "columns": [],
+        }
         contract = manifest.contract_of(self.content)
         self.assertEqual(contract.task, task_of(Outputs("classification", 3)))
         self.assertEqual(contract.names, NAMES)
@@ -296,7 +308,7 @@ class TablesTest(parameterized.TestCase, tf.test.TestCase):
 
 class InputsTest(tf.test.TestCase):
     def test_an_unknown_kind_is_refused_by_name(self) -> None:
-        stranger = mock.Mock(kind="sequence")
+        stranger = mock.Mock(input=mock.Mock(kind="sequence"))
         with self.assertRaisesRegex(
             UserError, "unknown kind of input to serve 'sequence'.*image, vector, table"
         ):

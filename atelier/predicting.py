@@ -45,7 +45,7 @@ def answers(predictor: Predictor, examples: Any, batch_size: int) -> Answers:
             )
     parts = [predictor.answers(batch) for batch in batches]
     joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-    if features.classes:
+    if "class_id" in joined:
         joined["label"] = np.array(features.classes)[joined["class_id"]]
     return {**named, **joined}
 

@@ -88,13 +88,6 @@ class ModelConfig:
 class LossConfig:
     """What is learnt, minimised and measured."""
 
-    task: str = flag(
-        "auto",
-        "What is learnt; auto goes by the targets: classification for classes. Or "
-        "package.module:class, a subclass of models.tasks.base.Task of your own.",
-        choices=TASKS,
-        own="class",
-    )
     loss: str = flag(
         "auto",
         "Loss; auto is cross_entropy for classes and mse for real targets. Regression "
@@ -103,14 +96,21 @@ class LossConfig:
         choices=LOSSES,
         own="function",
     )
+    label_smoothing: float = flag(
+        0.0, "Share of each label that is spread evenly over all classes, in [0, 1)."
+    )
     metrics: str = flag(
         "",
         "Metrics of your own beside the task's, with commas: package.module:function "
         "gives a number for each example, (labels, outputs) -> [B], whose mean it is, "
         "with :max or :min behind it, whichever is better; or package.module:class.",
     )
-    label_smoothing: float = flag(
-        0.0, "Share of each label that is spread evenly over all classes, in [0, 1)."
+    task: str = flag(
+        "auto",
+        "What is learnt; auto goes by the targets: classification for classes. Or "
+        "package.module:class, a subclass of models.tasks.base.Task of your own.",
+        choices=TASKS,
+        own="class",
     )
 
     def __post_init__(self) -> None:

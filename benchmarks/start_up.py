@@ -70,7 +70,7 @@ def _train_one_step() -> None:
 
     tf_startup.import_tensorflow()
     from app.main import main as atelier
-    from app.training.step import Trainer
+    from app.training.segments import SynchronousTrainer
 
     spent: list[float] = []
 
@@ -83,15 +83,18 @@ def _train_one_step() -> None:
 
         return call
 
-    run = timed(Trainer.run)
+    run = timed(SynchronousTrainer.run)
 
-    def run_first(trainer: Trainer, first: int, last: int, sums: Any) -> None:
+    def run_first(
+        trainer: SynchronousTrainer, first: int, last: int, sums: Any
+    ) -> None:
         run(trainer, first, last, sums)
         since = time.time() - psutil.Process().create_time()
         print(json.dumps({"seconds": since, "compiling_seconds": sum(spent)}))
         raise SystemExit(0)
 
-    Trainer.start_at, Trainer.run = timed(Trainer.start_at), run_first  # type: ignore
+    SynchronousTrainer.start_at = timed(SynchronousTrainer.start_at)  # type: ignore
+    SynchronousTrainer.run = run_first  # type: ignore
     with tempfile.TemporaryDirectory() as folder:
         atelier(["train", f"--run_dir={folder}/run", "--progress=quiet"])
 

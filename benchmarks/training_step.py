@@ -148,7 +148,7 @@ def _train(workload: Workload, data: str, seconds: float, precision: str) -> Fig
     )
     parts = build_parts(config)
     print(*parts.notes, sep="\n")
-    trainer = make_trainer(parts.config, parts)
+    trainer = make_trainer(parts)
     sums = np.zeros(parts.network.metrics.size)
     started = time.monotonic()
     trainer.start_at(0)

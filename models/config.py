@@ -9,10 +9,10 @@ import math
 from base import own_parts
 from base.errors import UserError, unknown
 from base.fields import flag, require
-from models.tasks import registry
+from models.tasks import names
 
-TASKS = ("auto", *registry.TASKS)
-LOSSES = ("auto", *registry.loss_names())
+TASKS = ("auto", *names.TASKS)
+LOSSES = ("auto", *names.loss_names())
 OPTIMIZERS = (
     "adadelta",
     "adafactor",
@@ -127,12 +127,12 @@ class LossConfig:
             )
 
     def _check_metrics(self) -> None:
-        names: set[str] = set()
+        known: set[str] = set()
         for item in filter(None, (part.strip() for part in self.metrics.split(","))):
             reference, _ = split_metric(item)
             name = reference.partition(":")[2]
-            require(name not in names, "metrics", item, f"{name!r} once")
-            names.add(name)
+            require(name not in known, "metrics", item, f"{name!r} once")
+            known.add(name)
 
 
 def split_metric(item: str) -> tuple[str, str]:

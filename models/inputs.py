@@ -22,10 +22,20 @@ def stack_layers(
 
     Sequential, but for tables: their rows are a dict, which a Sequential cannot take.
     """
-    if inputs.kind != "table":
-        flatten = keras.layers.Flatten(name="flatten")
-        first = [input_tensor(inputs), preprocessing(inputs), flatten]
-        return keras.Sequential([*first, *layers], name=name)
+    match inputs.kind:
+        case "image" | "vector":
+            flatten = keras.layers.Flatten(name="flatten")
+            first = [input_tensor(inputs), preprocessing(inputs), flatten]
+            return keras.Sequential([*first, *layers], name=name)
+        case "table":
+            return _stack_on_rows(inputs, layers, name)
+        case _:
+            raise _no_first_layers(inputs)
+
+
+def _stack_on_rows(
+    inputs: Inputs, layers: Sequence[keras.layers.Layer], name: str
+) -> keras.Model:
     encoding = TableEncoding(inputs.columns, dtype="float32", name="table_encoding")
     rows = symbolic_inputs(inputs)
     features = encoding(rows)
@@ -61,12 +71,25 @@ def preprocessing(inputs: Inputs) -> keras.layers.Layer:
 
     Images: 0..255 to -1..1. Vectors: standardized, if `inputs` has mean and std.
     """
-    if inputs.kind == "image":
-        return keras.layers.Rescaling(
-            1 / 127.5, offset=-1.0, dtype="float32", name="rescaling"
-        )
-    if inputs.kind != "vector":
-        raise UserError(f"inputs of kind {inputs.kind!r}: expected image or vector")
+    match inputs.kind:
+        case "image":
+            return keras.layers.Rescaling(
+                1 / 127.5, offset=-1.0, dtype="float32", name="rescaling"
+            )
+        case "vector":
+            return _standardization(inputs)
+        case _:
+            raise _no_first_layers(inputs)
+
+
+def _no_first_layers(inputs: Inputs) -> UserError:
+    return UserError(
+        f"inputs of kind {inputs.kind!r}: no first layers are known for them here; "
+        "expected images, vectors or tables, or a model of your own"
+    )
+
+
+def _standardization(inputs: Inputs) -> keras.layers.Layer:
     if not inputs.mean:
         return keras.layers.Identity(dtype="float32", name="features")
     return keras.layers.Normalization(

@@ -116,8 +116,8 @@ def build(
     if devices := devices_of(name, args_text):
         config = dataclasses.replace(config, devices=None)
     if ":" in name:
-        given = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-        model = _build_own(name, given, inputs, outputs)
+        values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+        model = _build_own(name, values, inputs, outputs)
     else:
         model = _load(name)(config, inputs, outputs)
     if not isinstance(model, keras.Model):

@@ -30,7 +30,7 @@ class Standstill:
     held: Mapping[int, tuple[int, int, int]]
 
 
-class Hands:
+class OutstandingSteps:
     """Which worker has which chunk of steps in hand, and when a step ended last.
 
     The coordinator's threads tell, one for each worker; the thread that deals tells how

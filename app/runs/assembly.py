@@ -4,7 +4,6 @@ import dataclasses
 import time
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,17 +11,22 @@ from app.configs.commands import TrainConfig
 from app.distribution import strategies
 from app.distribution.agreement import Agreement
 from app.distribution.cluster import ALONE, Cluster
-from app.runs import precision, validation_sets
+from app.runs import parameter_servers, precision, validation_sets
 from app.runs.data import describe_data, open_data
 from app.runs.network import Network, build_network, build_optimizer, devices_of
 from app.runs.numerics import set_numerics, set_threads
 from app.runs.results import better_by
 from app.runs.validation_sets import ValidationSet
-from app.training import asynchronous, recomputation
+from app.training import recomputation
+from app.training.algorithm import Algorithm, Supervised
+from app.training.asynchronous import AsynchronousTrainer
 from app.training.boundaries import step_of_epoch
-from app.training.step import Trainer
+from app.training.loop import Trainer
+from app.training.segments import SynchronousTrainer
+from app.training.step import TrainerParts
 from pipelines import augmentation
 from pipelines.dataset import Dataset
+from pipelines.features import ExampleSpec
 from pipelines.feed import Feed
 from pipelines.order import Order
 
@@ -53,7 +57,7 @@ class Parts:
     dataset: Dataset
     description: dict[str, Any]
     network: Network
-    optimizer: keras.optimizers.Optimizer
+    algorithm: Algorithm
     feed: Feed
     last_step: int
     validation: dict[str, ValidationSet]
@@ -74,7 +78,7 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
       UserError: flags or data are not fit.
     """
     if cluster.servers:
-        asynchronous.require_flags_fit(config)
+        parameter_servers.require_flags_fit(config)
     set_threads(config)
     strategy = _strategy(config, cluster)
     set_numerics(precision.with_precision(config, precision.FLOAT32))
@@ -138,7 +142,7 @@ def _assemble(
         dataset=dataset,
         description=description,
         network=network,
-        optimizer=optimizer,
+        algorithm=Supervised(network.model, network.loss, optimizer),
         feed=feed,
         last_step=last_step,
         validation=sets,
@@ -152,43 +156,47 @@ def _with_copy(parts: Parts, cluster: Cluster) -> Parts:
     Raises:
       UserError: the workers cannot read the data.
     """
-    asynchronous.require_readable(parts.config, parts.dataset, parts.feed)
+    parameter_servers.require_readable(parts.config, parts.dataset, parts.feed)
     copy = build_network(parts.config, parts.description)
     return dataclasses.replace(
         parts, cluster=ALONE, workers=len(cluster.workers), copy=copy
     )
 
 
-def make_trainer(config: TrainConfig, parts: Parts) -> Trainer:
+def trainer_parts(parts: Parts) -> TrainerParts:
+    """What the engine needs of them."""
+    config = parts.config
+    return TrainerParts(
+        strategy=parts.strategy,
+        algorithm=parts.algorithm,
+        metrics=parts.network.metrics,
+        feed=parts.feed,
+        batch_size=config.data.batch_size,
+        seed=config.training.seed,
+        clip_norm=config.optimizer.clip_norm,
+        accumulate=config.distribution.accumulate,
+        cluster=parts.cluster,
+        placed=bool(devices_of(config)),
+    )
+
+
+def make_trainer(parts: Parts) -> Trainer:
     """What runs the training steps of these parts."""
-    given: dict[str, Any] = {
-        "strategy": parts.strategy,
-        "model": parts.network.model,
-        "optimizer": parts.optimizer,
-        "loss": parts.network.loss,
-        "metrics": parts.network.metrics,
-        "feed": parts.feed,
-        "batch_size": config.data.batch_size,
-        "seed": config.training.seed,
-        "clip_norm": config.optimizer.clip_norm,
-        "accumulate": config.distribution.accumulate,
-        "cluster": parts.cluster,
-        "placed": bool(devices_of(config)),
-    }
+    given = trainer_parts(parts)
     if parts.workers:
-        return asynchronous.AsynchronousTrainer(workers=parts.workers, **given)
-    return Trainer(**given)
+        return AsynchronousTrainer(given, parts.workers)
+    return SynchronousTrainer(given)
 
 
 def _what_speed_depends_on(
     config: TrainConfig, strategy: tf.distribute.Strategy, description: dict[str, Any]
 ) -> dict[str, Any]:
-    features = description["features"]
+    features = ExampleSpec.from_json(description["features"])
     return {
         "model": config.model.model,
         "model_args": config.model.model_args,
-        "shape": features["shape"],
-        "classes": len(features["classes"]),
+        "shape": list(features.input.shape),
+        "outputs": features.target.width,
         "batch_size": config.data.batch_size,
         "augment": config.data.augment,
         "optimizer": config.optimizer.optimizer,
@@ -205,7 +213,7 @@ def _speed(parts: Parts) -> float:
     The first step compiles, and its weights are thrown away. 0 where a value was not
     finite.
     """
-    trainer = make_trainer(parts.config, parts)
+    trainer = make_trainer(parts)
     sums = np.zeros(parts.network.metrics.size)
     trainer.start_at(0)
     trainer.run(0, 1, sums)

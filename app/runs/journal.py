@@ -14,10 +14,10 @@ from app.reporting.progress import ProgressDisplay
 from app.reporting.tensorboard import TensorBoardLog
 from app.runs import own_parts
 from app.runs.folder import RunFolder, Start
+from app.training.inspection import Inspector
 from app.training.loop import Speed
 from app.training.state import TrainState
-from app.training.step import Trainer
-from base import files
+from base import files, given
 
 Line = dict[str, float]
 
@@ -73,16 +73,18 @@ class Journal:
                 earlier = files.read_json(path)["starts"]
         now = environment.describe() | {"own_parts": own_parts.loaded(self._config)}
         own_parts.tell_changes(earlier[-1:], now["own_parts"])
+        if handed := given.fingerprints():
+            now["given"] = handed
         starts = [*earlier, {"step": step, "changed_flags": changed, **now}]
         files.write_json(path, {**now, "starts": starts})
 
-    def show_model(self, text: str, trainer: Trainer) -> None:
+    def show_model(self, text: str, inspector: Inspector) -> None:
         """Keeps the layer table, and shows what the model sees, its graph and flags."""
         files.write_text(self._folder.model, text)
-        inputs = trainer.batch_of(0).inputs
+        inputs = inspector.batch_of(0).inputs
         if isinstance(inputs, tf.Tensor) and inputs.shape.rank == 4:
             self._board.pictures(0, "augmented", np.asarray(inputs[:_PICTURES]))
-        self._board.graph(trainer.forward_graph())
+        self._board.graph(inspector.forward_graph())
         self._board.hyperparameters(
             flags.to_values(self._config), str(self._folder.path)
         )

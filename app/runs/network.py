@@ -21,7 +21,8 @@ from models.spec import Column, Inputs, Outputs, Patches
 from models.tasks.base import Task
 from models.tasks.registry import settle, task_of
 from pipelines import augmentation
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
+from pipelines.features.targets import TargetFeature
 from pipelines.order import Order
 
 
@@ -60,11 +61,11 @@ def build_network(
     Raises:
       UserError: the model does not fit the examples.
     """
-    features = Features.from_json(description["features"])
+    features = ExampleSpec.from_json(description["features"])
     statistics = description["statistics"]
     inputs = Inputs(
-        kind=features.kind,
-        shape=tuple(side or 0 for side in features.shape),
+        kind=features.input.kind,
+        shape=tuple(side or 0 for side in features.input.shape),
         columns=tuple(
             Column(**{**column, "vocabulary": tuple(column.get("vocabulary", ()))})
             for column in statistics.get("columns", ())
@@ -73,10 +74,11 @@ def build_network(
     )
     task = task_of(
         Outputs(
-            task=settle(config.loss.task, features.task),
-            size=len(features.classes) or features.targets,
+            task=settle(config.loss.task, features.target.task),
+            size=features.target.width,
             mean=tuple(statistics["target_mean"]),
             std=tuple(statistics["target_std"]),
+            names=features.target.part_names,
         )
     )
     notes: list[str] = []
@@ -95,18 +97,18 @@ def build_network(
     loss, plain_loss = task.loss(config.loss), task.loss(plain)
     metrics = Metrics(task, own_metrics.load(config.loss.metrics, task))
     if metrics.own or own_parts.is_reference(config.loss.loss):
-        for labels in _label_specs(config, features):
+        for labels in _label_specs(config, features.target):
             owed.check_measures(loss, metrics, task.outputs, labels)
     return Network(model, task, loss, plain_loss, metrics, tuple(notes))
 
 
-def _label_specs(config: TrainConfig, features: Features) -> list[tf.TensorSpec]:
+def _label_specs(config: TrainConfig, target: TargetFeature) -> list[tf.TensorSpec]:
     """What batches of the targets are: as they come, and as mixup makes them."""
-    if not features.classes:
-        return [tf.TensorSpec([None, features.targets], tf.float32)]
-    mixed = tf.TensorSpec([None, len(features.classes)], tf.float32)
-    plain = tf.TensorSpec([None], tf.int64)
-    return [plain, mixed] if augmentation.parse(config.data.augment).mixup else [plain]
+    plain = target.batch_spec()
+    if not augmentation.parse(config.data.augment).mixup:
+        return [plain]
+    mixed = target.mixed(tf.zeros([1, *plain.shape[1:]], plain.dtype))
+    return [plain, tf.TensorSpec([None, *mixed.shape[1:]], mixed.dtype)]
 
 
 def build_optimizer(

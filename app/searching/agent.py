@@ -133,7 +133,9 @@ class Agent:
             reason = f"invalid flags: {error}"
             self._report(job, Outcome("failed", [], 0.0, 0.0, reason))
             return
-        process = self._starter.start(slot, arguments, self._folder.log(job.run))
+        log, failure = self._folder.log(job.run), self._folder.failure(job.run)
+        failure.unlink(missing_ok=True)  # of an earlier start
+        process = self._starter.start(slot, arguments, log, failure)
         self._slots[slot] = _Running(job, process)
 
     def _arguments(self, job: Job) -> list[str]:
@@ -159,7 +161,7 @@ class Agent:
             self._objective,
             job.until,
             process.exitcode,
-            self._folder.log(job.run),
+            self._folder.failure(job.run),
         )
         process.close()
         if running.asked_to_pause and outcome.state in ("died", "failed"):

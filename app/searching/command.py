@@ -146,20 +146,22 @@ def _rehearse(
       UserError: the data is not there, the model does not fit it, or the objective is
         no metric of it.
     """
-    log, answer = folder.log("rehearsal"), folder.path / "logs" / "tags.json"
-    log.unlink(missing_ok=True)
+    log, answer = folder.log("rehearsal"), folder.path / "logs" / "rehearsal.json"
+    for path in (log, answer):
+        path.unlink(missing_ok=True)
     arguments = checks.first_arguments(config, space)
     status = starter.rehearse(arguments, log, answer)
+    said = files.read_json(answer) if answer.exists() else {}
+    answer.unlink(missing_ok=True)
+    if status == EXIT_USER_MISTAKE and said:
+        raise UserError(said["message"])
     if status != EXIT_DONE:
-        said = log.read_text().strip().splitlines() if log.exists() else []
-        if status == EXIT_USER_MISTAKE and said:
-            raise UserError(said[-1].removeprefix("atelier: "))
-        sys.stderr.write("\n".join(said[-20:]) + "\n")
+        lines = log.read_text().strip().splitlines() if log.exists() else []
+        sys.stderr.write("\n".join(lines[-20:]) + "\n")
         raise TrainingFailed(
             f"the first configuration could not be built (exit status {status}): see"
             f" {log}"
         )
-    try:
-        return objectives.parse(config.search.objective, files.read_json(answer))
-    finally:
-        answer.unlink(missing_ok=True)
+    return objectives.parse(
+        config.search.objective, said["directions"], said["monitor"]
+    )

@@ -70,6 +70,10 @@ class SearchFolder:
         """What a trial's process has said, over all its starts."""
         return self.path / "logs" / f"{name}.log"
 
+    def failure(self, name: str) -> pathlib.Path:
+        """What ended a trial's last start before its end; not there if nothing did."""
+        return self.path / "logs" / f"{name}.failure.json"
+
     def require_fit(self) -> None:
         """Refuses a folder that holds something else.
 

@@ -9,10 +9,10 @@ import gc
 import tensorflow as tf
 
 from app.training.evaluation import Evaluator
-from app.training.step import Trainer
+from app.training.segments import SynchronousTrainer
 
 # AutoGraph keeps what it translated by the function's code: forks inherit it.
-for _loop in (Trainer._segment_loop, Evaluator._chunk_loop):
+for _loop in (SynchronousTrainer._segment_loop, Evaluator._chunk_loop):
     tf.autograph.to_graph(_loop)
 # A fork's garbage collection would look at, and so copy, all that was imported.
 gc.collect()

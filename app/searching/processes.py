@@ -60,12 +60,18 @@ class Starter:
         self._cores = shares(available_cores(), config.workers)
         self._gpus = shares(available_gpus(), config.workers)
 
-    def start(self, slot: int, arguments: Sequence[str], log: pathlib.Path) -> Process:
-        """Starts to train on the share of a slot."""
+    def start(
+        self,
+        slot: int,
+        arguments: Sequence[str],
+        log: pathlib.Path,
+        failure: pathlib.Path,
+    ) -> Process:
+        """Starts to train on the share of a slot; see `trial.train`."""
         cores, gpus = self._cores[slot], self._gpus[slot]
         visible = ",".join(gpus) if gpus else None
-        given = (self._train, list(arguments), log, cores, visible, self._memory_gb)
-        return self._started(trial.train, given)
+        given = (list(arguments), log, failure, cores, visible, self._memory_gb)
+        return self._started(trial.train, (self._train, *given))
 
     def rehearse(
         self, arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path

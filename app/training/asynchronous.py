@@ -6,28 +6,22 @@ at its end, so that what is evaluated and saved there is a state at rest.
 
 Keras adds to its counters by a read and a write, between which another worker's write
 is lost. So here whatever is counted is a plain tf.Variable, to which a parameter server
-adds in one operation; the optimizer is told its step; and moving averages are changed
-by what a step adds to them.
+adds in one operation; for the model's variables see `variable_access`.
 """
 
-import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from app.configs.commands import TrainConfig
-from app.distribution.outstanding_steps import Hands
-from app.training import packed_transfer, randomness
-from app.training.step import StepResult, Trainer
-from base.errors import UserError
-from models.metrics import Metrics
-from pipelines.dataset import Dataset
-from pipelines.feed import Feed
+from app.distribution.outstanding_steps import OutstandingSteps, Standstill
+from app.training import randomness
+from app.training.segments import StepResult, next_batch
+from app.training.step import TrainerParts, TrainingStep
+from app.training.variable_access import RemoteVariables
 
 # Steps that are dealt at once, and rows of the ledger: chunks that are out at a time.
 _LARGEST_CHUNK = 64
@@ -64,44 +58,7 @@ def divide(first: int, last: int, workers: int) -> list[Chunk]:
     return chunks
 
 
-def require_flags_fit(config: TrainConfig) -> None:
-    """Checks that no flag asks for a state that workers would overwrite.
-
-    Raises:
-      UserError: one does.
-    """
-    unfit = {
-        "--eager": config.training.eager,
-        "--ema": config.optimizer.ema is not None,
-        "--optimizer=nadam": config.optimizer.optimizer == "nadam",
-        "--precision=mixed_float16": config.training.precision == "mixed_float16",
-        "--precision=auto": config.training.precision == "auto",
-        "--recompute": config.distribution.recompute,
-    }
-    for name, given in unfit.items():
-        if given:
-            raise UserError(
-                f"{name} with parameter servers, whose workers change one state at the"
-                " same time: expected a run without it; drop it, or train synchronously"
-            )
-
-
-def require_readable(config: TrainConfig, dataset: Dataset, feed: Feed) -> None:
-    """Checks that workers can read the data, or hold it.
-
-    Raises:
-      UserError: they cannot.
-    """
-    if not feed.resident and not dataset.source.native:
-        raise UserError(
-            f"--dataset={config.data.dataset} is read by Python, which cannot run on"
-            " the workers of parameter servers: expected a folder of image files that"
-            " they see too, or data that fits in their memory: --cache=memory, after"
-            " `atelier pack --decode --image_size=…` if it is too large as it is"
-        )
-
-
-class AsynchronousTrainer(Trainer):
+class AsynchronousTrainer:
     """Deals steps to the workers of a ParameterServerStrategy, and keeps the books.
 
     A worker adds each step to its chunk's row of a ledger on a parameter server, after
@@ -109,33 +66,25 @@ class AsynchronousTrainer(Trainer):
     was lost, goes on after the steps in its row, so each is counted once.
 
     Args:
-      strategy: a ParameterServerStrategy.
+      parts: what is trained, on a ParameterServerStrategy.
       workers: how many there are.
-      metrics: what is summed up over the examples.
-      parts: as of `Trainer`.
-
-    Attributes:
-      hands: which worker has which steps in hand.
     """
 
     segment_seconds = 4.0  # at the end of each all workers rest
 
-    def __init__(
-        self,
-        *,
-        strategy: tf.distribute.Strategy,
-        workers: int,
-        metrics: Metrics,
-        **parts: Any,
-    ) -> None:
-        super().__init__(strategy=strategy, metrics=metrics, **parts)
+    def __init__(self, parts: TrainerParts, workers: int) -> None:
+        self._feed = parts.feed
+        self._strategy = parts.strategy
+        self._players = parts.algorithm.players
+        self._variables = RemoteVariables(parts.algorithm)
+        self._step = TrainingStep(parts, self._variables)
         self._workers = workers
         # It warns of what is not scheduled, tracing included, which is no mistake here.
-        strategy.extended._allow_run_without_coordinator = True
-        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
-        self.hands = Hands(self._coordinator)
-        columns = _BEFORE + _STALENESS + metrics.size
-        with strategy.scope():
+        parts.strategy.extended._allow_run_without_coordinator = True
+        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(parts.strategy)
+        self._outstanding = OutstandingSteps(self._coordinator)
+        columns = _BEFORE + _STALENESS + parts.metrics.size
+        with parts.strategy.scope():
             self._ledger = tf.Variable(
                 tf.zeros([_ROWS, columns], tf.float64), trainable=False, name="ledger"
             )
@@ -151,12 +100,16 @@ class AsynchronousTrainer(Trainer):
         Raises:
           UserError: the compiled step draws from a state that cannot be saved.
         """
-        self._updates.assign(step)
-        self._optimizer.iterations.assign(step)
-        randomness.refuse_stateful_draws(self._compiled().graph)
+        self._count_from(step)
+        number = tf.TensorSpec([], tf.int64)
+        traced = self._segment.get_concrete_function(number, number, number)
+        randomness.refuse_stateful_draws(traced.graph)
+
+    def stop(self) -> None:
+        """Nothing is held here: streams are the workers'."""
 
     def run(self, first: int, last: int, sums: np.ndarray) -> StepResult:
-        """Trains the steps `first` to `last - 1`, each by a worker; see `Trainer.run`.
+        """Trains the steps `first` to `last - 1`, each by one worker; see `Trainer`.
 
         Raises:
           RuntimeError: a step was counted twice, or not at all.
@@ -199,12 +152,22 @@ class AsynchronousTrainer(Trainer):
         taken, self._staleness = self._staleness, np.zeros(_STALENESS)
         return taken
 
+    def standstill(self) -> Standstill | None:
+        """Steps that workers owe; None while they owe none."""
+        return self._outstanding.standstill()
+
+    def _count_from(self, step: int) -> None:
+        """Has the books, and every optimizer, say that `step` steps are done."""
+        self._updates.assign(step)
+        for player in self._players:
+            player.optimizer.iterations.assign(step)
+
     def _deal(
         self, chunks: Sequence[Chunk]
     ) -> tuple[np.ndarray, list[tuple[float, bool, int]]]:
         """Has the chunks done; the ledger's sums, and where each chunk ended."""
         self._ledger.assign(tf.zeros_like(self._ledger))
-        with self.hands.dealing():
+        with self._outstanding.dealing():
             results = [
                 self._coordinator.schedule(
                     self._segment,
@@ -234,7 +197,7 @@ class AsynchronousTrainer(Trainer):
             time.sleep(_LOOK)
             if time.monotonic() - counted > _COUNT:
                 done = self._ledger.numpy()[:, _DONE]
-                self.hands.seen(tuple(int(steps) for steps in done))
+                self._outstanding.seen(tuple(int(steps) for steps in done))
                 counted = time.monotonic()
 
     def _settle_updates(self, step: int) -> None:
@@ -249,12 +212,7 @@ class AsynchronousTrainer(Trainer):
                 f" second time; {step} steps are counted",
                 flush=True,
             )
-            self._updates.assign(step)
-        self._optimizer.iterations.assign(step)
-
-    def _compiled(self) -> Any:
-        number = tf.TensorSpec([], tf.int64)
-        return self._segment.get_concrete_function(number, number, number)
+        self._count_from(step)
 
     def _chunk_loop(
         self, slot: tf.Tensor, first: tf.Tensor, last: tf.Tensor
@@ -266,9 +224,9 @@ class AsynchronousTrainer(Trainer):
         finite = tf.constant(True)
         loss = tf.constant(0.0, tf.float32)
         while step < last and finite:
-            batch, waited = self._next_batch(iterator)
+            batch, waited = next_batch(iterator)
             # The strategy runs the step in a thread, and its updates in this one.
-            with self._at(step):
+            with self._variables.at(step):
                 loss, finite = self._strategy.run(
                     self._counted_step, args=(slot, step, batch, waited)
                 )
@@ -291,7 +249,7 @@ class AsynchronousTrainer(Trainer):
         seen = self._updates.read_value()
         before = len(graph.get_operations())
         with tf.control_dependencies([seen]):
-            loss, finite, sums = self._replica_step(step, batch)
+            loss, finite, sums = self._step.run(step, batch)
         effects = [
             operation
             for operation in graph.get_operations()[before:]
@@ -306,43 +264,3 @@ class AsynchronousTrainer(Trainer):
         kept = tf.where(finite > 0, row, tf.zeros_like(row))
         self._ledger.scatter_nd_add([[slot]], [kept])
         return loss, finite > 0
-
-    @contextlib.contextmanager
-    def _forward_pass(self, tape: tf.GradientTape) -> Iterator[list[Any]]:
-        """Within it variables are as read at first; moving averages are added to after.
-
-        All are read at once, and gradients are those of what was read.
-        """
-        trained = self._model.trainable_variables
-        moving = [
-            variable
-            for variable in self._model.non_trainable_variables
-            if tf.as_dtype(variable.dtype).is_floating
-        ]
-        values = packed_transfer.read([*trained, *moving])
-        tape.watch(values[: len(trained)])
-        read = list(zip([*trained, *moving], values, strict=True))
-        with keras.StatelessScope(read, collect_losses=True) as scope:
-            yield values[: len(trained)]
-        before = read[len(trained) :]
-        now = [(v, scope.get_current_value(v), old) for v, old in before]
-        moved = [(v, new - old) for v, new, old in now if new is not old]
-        changed = [variable for variable, _ in moved]
-        changes = packed_transfer.send([change for _, change in moved], changed)
-        for variable, change in zip(changed, changes, strict=True):
-            variable.value.assign_add(change)
-
-    def _at(self, step: tf.Tensor) -> keras.StatelessScope:
-        """Within it, in this thread, the optimizer has done `step` steps."""
-        return keras.StatelessScope([(self._optimizer.iterations, step)])
-
-    def _update(
-        self, gradients: list[tf.Tensor], variables: list[Any], step: tf.Tensor
-    ) -> None:
-        """Applies gradients as those of `step`, whatever steps others have done."""
-        sent = packed_transfer.send(gradients, variables)
-        with self._at(step):
-            self._optimizer.apply(sent, variables)
-        for variable in variables:
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable.value))

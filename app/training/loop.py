@@ -9,10 +9,38 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import numpy as np
+
+from app.distribution.outstanding_steps import Standstill
+from app.training.segments import StepResult
 from app.training.signals import PauseRequest
 from app.training.state import TrainState
-from app.training.step import StepResult, Trainer
 from base.errors import Interrupted
+
+
+class Trainer(Protocol):
+    """Runs segments of training steps, synchronously or not.
+
+    Attributes:
+      segment_seconds: how long a segment takes at most.
+    """
+
+    segment_seconds: float
+
+    def start_at(self, step: int) -> None:
+        """The next segment starts at `step`."""
+
+    def stop(self) -> None:
+        """Lets go of what would outlive the training."""
+
+    def run(self, first: int, last: int, sums: np.ndarray) -> StepResult:
+        """Trains the steps `first` to `last - 1`, or up to one that is not finite."""
+
+    def take_staleness(self) -> np.ndarray | None:
+        """Steps since the last call by their staleness; None where there is none."""
+
+    def standstill(self) -> Standstill | None:
+        """Steps that others owe; None while they owe none."""
 
 
 class Action(Protocol):

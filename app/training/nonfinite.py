@@ -9,13 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from app.training import randomness
-from models.losses import PerExampleLoss
+from app.training.algorithm import Algorithm
 from pipelines.batch import Batch
 
 
-def culprit(
-    model: keras.Model, loss: PerExampleLoss, batch: Batch, *, seed: int, step: int
-) -> str:
+def culprit(algorithm: Algorithm, batch: Batch, *, seed: int, step: int) -> str:
     """Repeats one step eagerly and names what first was not finite.
 
     The weights must be those the step began with.
@@ -24,23 +22,24 @@ def culprit(
     inputs = tf.nest.flatten(batch.inputs)
     if not all(_is_finite(value) for value in inputs):
         return "the batch's inputs"
-    with _watched_layers(found), tf.GradientTape() as tape:
+    players, size = algorithm.players, batch.weights.shape[0]
+    several = len(players) > 1
+    with _watched_layers(found), tf.GradientTape(persistent=several) as tape:
         with randomness.keyed_draws(seed, tf.constant(step, tf.int64)):
-            predictions = model(batch.inputs, training=True)
-        losses = loss(batch.labels, predictions)
-        total = tf.reduce_mean(losses * batch.weights)
-        if model.losses:
-            total += tf.add_n(model.losses)
+            played = algorithm.play(batch)
+        losses = [played.objective(player, batch, size) for player in players]
     if found:
         return f"the output of layer {found[0]}"
-    if not _is_finite(total):
-        return "the loss"
-    gradients = tape.gradient(total, model.trainable_variables)
-    for variable, gradient in reversed(
-        list(zip(model.trainable_variables, gradients, strict=True))
-    ):
-        if gradient is not None and not _is_finite(gradient):
-            return f"the gradient of {variable.path}"
+    for player, loss in zip(players, losses, strict=True):
+        if not _is_finite(loss):
+            return "the loss" + (f" of {player.name}" if several else "")
+    for player, loss in zip(players, losses, strict=True):
+        gradients = tape.gradient(loss, player.variables)
+        for variable, gradient in reversed(
+            list(zip(player.variables, gradients, strict=True))
+        ):
+            if gradient is not None and not _is_finite(gradient):
+                return f"the gradient of {variable.path}"
     return "nothing when the step was repeated in Python; try --precision=float32"
 
 

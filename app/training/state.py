@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from app.training.algorithm import Player
 from base.errors import UserError
 
 
@@ -51,26 +52,31 @@ class Progress:
 
 
 class TrainState:
-    """A model and its optimizer, the running sums and the progress.
+    """A model and its players' optimizers, the running sums and the progress.
 
     Args:
       model: built; its weights are part of the state.
-      optimizer: built on the model's trainable variables.
+      players: those that learn its variables, each by an optimizer.
       sums: how many running sums there are over the examples since the last
         evaluation.
     """
 
     def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        sums: int,
+        self, model: keras.Model, players: Sequence[Player], sums: int
     ) -> None:
         self.model = model
-        self.optimizer = optimizer
+        self._players = tuple(players)
         self.sums = np.zeros(sums, np.float64)
         self.progress = Progress()
         self._copies: dict[str, np.ndarray] = {}
+
+    def learning_rates(self) -> dict[str, float]:
+        """`learning_rate` of the first player; of another, `learning_rate/NAME`."""
+        rates = {}
+        for i, player in enumerate(self._players):
+            rate = tf.convert_to_tensor(player.optimizer.learning_rate)
+            rates[_of("learning_rate", i, player)] = float(rate)
+        return rates
 
     def arrays(self) -> dict[str, np.ndarray]:
         """A copy of every array of the state, by name; the next call overwrites it.
@@ -104,7 +110,7 @@ class TrainState:
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """Within it the model's weights are their moving average, if one is kept."""
-        pairs = average_pairs(self.model, self.optimizer)
+        pairs = self._average_pairs()
         raw = [variable.numpy() for variable, _ in pairs]
         for variable, average in pairs:
             variable.assign(average)
@@ -114,19 +120,32 @@ class TrainState:
             for (variable, _), value in zip(pairs, raw, strict=True):
                 variable.assign(value)
 
+    def _average_pairs(self) -> list[tuple[Any, Any]]:
+        return [pair for player in self._players for pair in average_pairs(player)]
+
     def _variables(self) -> dict[str, Any]:
+        """All of the state by name, as checkpoints have it.
+
+        The first player's optimizer is `optimizer`, so that an algorithm of one player
+        needs no name for it; another one's is `optimizer/NAME`.
+        """
         weights = named("model", self.model.weights)
-        average_of = {
-            id(v): average for v, average in average_pairs(self.model, self.optimizer)
-        }
+        average_of = {id(v): average for v, average in self._average_pairs()}
         averages = {
             f"average/{name}": average_of[id(variable)]
             for name, variable in weights.items()
             if id(variable) in average_of
         }
         kept = {id(average) for average in averages.values()}
-        others = [v for v in self.optimizer.variables if id(v) not in kept]
-        return weights | averages | named("optimizer", others)
+        found = weights | averages
+        for i, player in enumerate(self._players):
+            others = [v for v in player.optimizer.variables if id(v) not in kept]
+            found |= named(_of("optimizer", i, player), others)
+        return found
+
+
+def _of(name: str, index: int, player: Player) -> str:
+    return name if index == 0 else f"{name}/{player.name}"
 
 
 def named(prefix: str, variables: Sequence[Any]) -> dict[str, Any]:
@@ -134,15 +153,14 @@ def named(prefix: str, variables: Sequence[Any]) -> dict[str, Any]:
     return {f"{prefix}/{i:04d}/{v.path}": v for i, v in enumerate(variables)}
 
 
-def average_pairs(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer
-) -> list[tuple[Any, Any]]:
-    """(variable, its moving average) for each weight, or nothing without --ema."""
+def average_pairs(player: Player) -> list[tuple[Any, Any]]:
+    """(variable, its moving average) of a player's variables; nothing without --ema."""
+    optimizer = player.optimizer
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if not inner.use_ema:
         return []
     averages = inner._model_variables_moving_average
-    return list(zip(model.trainable_variables, averages, strict=True))
+    return list(zip(player.variables, averages, strict=True))
 
 
 def check_arrays(

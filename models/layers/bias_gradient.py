@@ -1,5 +1,7 @@
 """TensorFlow's gradient of a bias, put right where it is wrong: bfloat16 on CPUs."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -19,8 +21,23 @@ def correct() -> None:
     separable convolutions come by it. A reduction adds up in float32, and is quicker.
     Other dtypes, and GPUs, go by TensorFlow's own.
     """
-    # The public RegisterGradient refuses an operation that has one.
-    ops.gradient_registry._registry[_OPERATION]["type"] = _gradient
+    _entry()["type"] = _gradient
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Within it `correct` may be called; afterwards the gradient is what it was."""
+    before = _entry()["type"]
+    try:
+        yield
+    finally:
+        _entry()["type"] = before
+
+
+def _entry() -> dict[str, Any]:
+    """Where TensorFlow keeps it: RegisterGradient refuses an operation that has one."""
+    entry: dict[str, Any] = ops.gradient_registry._registry[_OPERATION]
+    return entry
 
 
 _tensorflow_own = ops.gradient_registry.lookup(_OPERATION)

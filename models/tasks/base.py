@@ -55,9 +55,12 @@ class Task(abc.ABC):
         losses: By name, functions that make a loss of `outputs`; the first is `auto`.
         monitor: The metric that tells the best epoch if nothing else is said.
         headline: The metric that a reader looks for first.
-        quality: The metric of answers that quantization may cost.
+        quality: The metric of answers, as `score` measures it, that quantization may
+            cost; by its direction.
         smooths_labels: Whether `--label_smoothing` means something.
-        calibrates: Whether its probabilities can be calibrated by a temperature.
+        calibrates: Whether its probabilities are a softmax over classes, which a
+            temperature can calibrate.
+        outputs_are: What its outputs are to people who read their names.
     """
 
     outputs: Outputs
@@ -66,9 +69,10 @@ class Task(abc.ABC):
     losses: ClassVar[Mapping[str, Callable[[Outputs], PerExampleLoss]]]
     monitor: ClassVar[str] = "loss"
     headline: ClassVar[str] = "loss"
-    quality: ClassVar[str]
+    quality: ClassVar[Metric]
     smooths_labels: ClassVar[bool] = False
     calibrates: ClassVar[bool] = False
+    outputs_are: ClassVar[str] = "outputs"
     owes_logits: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import keras
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -61,6 +62,7 @@ class RegistryTest(tf.test.TestCase, parameterized.TestCase):
             registry.parse_args(name, text)
         self.assertNotIn("\n", str(caught.exception))
 
+    @pytest.mark.process
     def test_arguments_are_checked_without_heavy_imports(self) -> None:
         code = (
             "import sys; from models import config, registry; "

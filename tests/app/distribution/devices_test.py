@@ -45,12 +45,14 @@ class DevicesTest(tf.test.TestCase, parameterized.TestCase):
         for devices, expected in (("", {"CPU:0"}), (_TWO, {"CPU:0", "CPU:1"})):
             text = f"--model_args={args},{devices}"
             parts = train.build_parts(flags.parse(TrainConfig, [*wanted, text]))
-            trainer = train.make_trainer(parts.config, parts)
-            variables = [*parts.network.model.variables, *parts.optimizer.variables]
+            trainer = train.make_trainer(parts)
+            (player,) = parts.algorithm.players
+            optimizer = player.optimizer
+            variables = [*parts.network.model.variables, *optimizer.variables]
             places = {v.value.device.rpartition("device:")[2] for v in variables}
             self.assertEqual(places, expected)
             trainer.start_at(0)
-            used = self.devices_of_gradients(trainer._compiled())
+            used = self.devices_of_gradients(trainer.compiled())
             self.assertEqual(used, expected if devices else {""})
             sums = np.zeros(parts.network.metrics.size)
             losses = [trainer.run(step, step + 1, sums).loss for step in range(3)]

@@ -66,7 +66,7 @@ def losses_of(*arguments: str, steps: int) -> list[float]:
     """The losses of the first steps of a run, all of whose examples are counted."""
     config = flags.parse(TrainConfig, ["--run_dir=unused", *QUICK, *arguments])
     parts = train.build_parts(config)
-    trainer = train.make_trainer(config, parts)
+    trainer = train.make_trainer(parts)
     trainer.start_at(0)
     metrics = parts.network.metrics
     sums = np.zeros(metrics.size)

@@ -8,10 +8,13 @@ import time
 import unittest
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from app.distribution import outstanding_steps, servers
 from tests.app.distribution.tasks import Served, TasksTestCase
+
+pytestmark = pytest.mark.cluster
 
 TRAIN = (
     "--image_size=4",
@@ -39,7 +42,7 @@ def look_at_steps_more_often() -> None:
 def look_at_no_steps() -> None:
     """The same without the watch for steps."""
     look_at_steps_more_often()
-    outstanding_steps.Hands.standstill = lambda self: None  # type: ignore[method-assign]
+    outstanding_steps.OutstandingSteps.standstill = lambda self: None  # type: ignore[method-assign]
 
 
 class StandstillTest(TasksTestCase):

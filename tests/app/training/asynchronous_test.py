@@ -1,22 +1,10 @@
-"""What parameter servers can do, and how steps are divided; no process is started."""
+"""How steps are divided among the workers of parameter servers."""
 
-import types
 import unittest
 
 from absl.testing import parameterized
 
-from app.configs import flags
-from app.configs.commands import TrainConfig
-from app.distribution import strategies
-from app.distribution.cluster import ALONE, Cluster
 from app.training import asynchronous
-from base.errors import UserError
-
-SERVED = Cluster(("127.0.0.1:1",), 0, ("127.0.0.1:2",), "127.0.0.1:3", "chief")
-
-
-def config_of(*arguments: str) -> TrainConfig:
-    return flags.parse(TrainConfig, ["--run_dir=unused", *arguments])
 
 
 class DivideTest(parameterized.TestCase):
@@ -30,42 +18,6 @@ class DivideTest(parameterized.TestCase):
         self.assertEqual(sizes, sorted(sizes, reverse=True))
         # Who takes the last chunks does not keep the others waiting.
         self.assertEqual(sizes[-workers:], [1] * min(workers, len(sizes)))
-
-
-class FitTest(parameterized.TestCase):
-    def require_readable(self, *, native: bool, resident: bool) -> None:
-        dataset = types.SimpleNamespace(source=types.SimpleNamespace(native=native))
-        feed = types.SimpleNamespace(resident=resident)
-        asynchronous.require_readable(config_of(), dataset, feed)
-
-    def test_data_that_workers_can_read_or_hold(self) -> None:
-        self.require_readable(native=True, resident=False)
-        self.require_readable(native=False, resident=True)
-        with self.assertRaisesRegex(UserError, "--dataset=digits .*atelier pack"):
-            self.require_readable(native=False, resident=False)
-
-    @parameterized.parameters(
-        "--ema=0.9",
-        "--optimizer=nadam",
-        "--precision=mixed_float16",
-        "--precision=auto",
-        "--recompute",
-        "--eager",
-    )
-    def test_what_workers_would_overwrite(self, flag) -> None:
-        asynchronous.require_flags_fit(config_of())
-        with self.assertRaisesRegex(UserError, flag.removesuffix("=0.9")):
-            asynchronous.require_flags_fit(config_of(flag))
-
-    @parameterized.parameters(
-        (ALONE, ("--strategy=parameter_server",), "found no parameter server"),
-        (SERVED, ("--strategy=multi_worker",), "expected parameter_server"),
-        (SERVED, ("--sync_batch_norm",), "--sync_batch_norm"),
-        (SERVED, ("--logical_cpus=2",), "--logical_cpus=2"),
-    )
-    def test_a_strategy_that_is_not_the_clusters(self, cluster, given, named) -> None:
-        with self.assertRaisesRegex(UserError, named):
-            strategies.require_fit(config_of(*given).distribution, cluster)
 
 
 if __name__ == "__main__":

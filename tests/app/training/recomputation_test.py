@@ -5,6 +5,7 @@ import pathlib
 from unittest import mock
 
 import keras
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -13,6 +14,7 @@ from app.configs.commands import TrainConfig
 from app.main import main
 from app.runs import assembly
 from app.training import randomness, recomputation
+from app.training.inspection import Inspector
 from base.errors import UserError
 from tests.processes import Command
 
@@ -44,14 +46,12 @@ def build(*arguments: str) -> assembly.Parts:
 
 def gradients_of(built: assembly.Parts) -> tuple[list[tf.Tensor], int]:
     """Of a step; and how many convolutions and matrix products its graph holds."""
-    trainer = assembly.make_trainer(built.config, built)
-    batch = trainer.batch_of(5)
+    inspector = Inspector(assembly.trainer_parts(built))
+    batch = inspector.batch_of(5)
     step = tf.constant(5, tf.int64)
-    graph = trainer._gradients.get_concrete_function(batch, step).graph
+    graph = inspector._gradients.get_concrete_function(batch, step).graph
     kinds = [op.type for op in graph.get_operations()]
-    return trainer._gradients(batch, step), sum(
-        k in ("Conv2D", "MatMul") for k in kinds
-    )
+    return inspector.gradients(batch, 5), sum(k in ("Conv2D", "MatMul") for k in kinds)
 
 
 class RecomputationTest(tf.test.TestCase, parameterized.TestCase):
@@ -88,6 +88,7 @@ class RecomputationTest(tf.test.TestCase, parameterized.TestCase):
         ]
         self.assertGreater(max(differences), 0.01)
 
+    @pytest.mark.process
     def test_less_memory(self):
         root = pathlib.Path(self.get_temp_dir())
         peaks = []

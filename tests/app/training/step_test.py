@@ -7,8 +7,9 @@ import tensorflow as tf
 from app.configs import flags
 from app.configs.commands import TrainConfig
 from app.runs import train
+from app.training.inspection import Inspector
+from app.training.loop import Trainer
 from app.training.randomness import keyed_draws, refuse_stateful_draws
-from app.training.step import Trainer
 from base.errors import UserError
 
 
@@ -19,7 +20,7 @@ def make_trainer(*arguments: str) -> tuple[Trainer, train.Parts]:
         ["--run_dir=unused", "--model=mlp", "--model_args=width=8,depth=1", *arguments],
     )
     parts = train.build_parts(config)
-    trainer = train.make_trainer(config, parts)
+    trainer = train.make_trainer(parts)
     return trainer, parts
 
 
@@ -79,10 +80,10 @@ class StepTest(tf.test.TestCase):
         self.assertLess(result.step, 9)
 
     def test_looking_at_norms_changes_nothing(self):
-        trainer, parts = make_trainer("--model=cnn", "--model_args=width=4")
+        _, parts = make_trainer("--model=cnn", "--model_args=width=4")
         model = parts.network.model
         before = [v.numpy() for v in model.weights]
-        norms = trainer.norms(3)
+        norms = Inspector(train.trainer_parts(parts)).norms(3)
         for old, variable in zip(before, model.weights, strict=True):
             self.assertAllEqual(old, variable)
         self.assertLen(norms, 2 * len(model.trainable_variables))

@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from base import own_modules
+from base import given, own_modules
 from base.errors import UserError, did_you_mean, unknown
 from base.fields import require
 from base.files import sha256_of
@@ -79,6 +79,8 @@ def require_known(flag: str, text: str, known: Sequence[str], expected: str) -> 
 def load(flag: str, reference: str) -> Any:
     """What `package.module:name` names; its module is run once in a process.
 
+    Or what a Python program handed over: see `given`.
+
     Args:
         flag: That has the reference as its value, without dashes.
         reference: Of the part.
@@ -87,6 +89,8 @@ def load(flag: str, reference: str) -> Any:
         UserError: There is no such module, or it has no such name.
         Exception: What the user's code raises when it is run, with a note of the file.
     """
+    if (held := given.find(flag, reference)) is not None:
+        return held
     require(is_reference(reference), flag, reference, FORM)
     asked = f"--{flag}={reference}"
     module_name, _, name = reference.partition(":")

@@ -9,10 +9,10 @@ import math
 from base import own_parts
 from base.errors import UserError, unknown
 from base.fields import flag, require
-from models.tasks import registry
+from models.tasks import names
 
-TASKS = ("auto", *registry.TASKS)
-LOSSES = ("auto", *registry.loss_names())
+TASKS = ("auto", *names.TASKS)
+LOSSES = ("auto", *names.loss_names())
 OPTIMIZERS = (
     "adadelta",
     "adafactor",
@@ -88,13 +88,6 @@ class ModelConfig:
 class LossConfig:
     """What is learnt, minimised and measured."""
 
-    task: str = flag(
-        "auto",
-        "What is learnt; auto goes by the targets: classification for classes. Or "
-        "package.module:class, a subclass of models.tasks.base.Task of your own.",
-        choices=TASKS,
-        own="class",
-    )
     loss: str = flag(
         "auto",
         "Loss; auto is cross_entropy for classes and mse for real targets. Regression "
@@ -103,14 +96,21 @@ class LossConfig:
         choices=LOSSES,
         own="function",
     )
+    label_smoothing: float = flag(
+        0.0, "Share of each label that is spread evenly over all classes, in [0, 1)."
+    )
     metrics: str = flag(
         "",
         "Metrics of your own beside the task's, with commas: package.module:function "
         "gives a number for each example, (labels, outputs) -> [B], whose mean it is, "
         "with :max or :min behind it, whichever is better; or package.module:class.",
     )
-    label_smoothing: float = flag(
-        0.0, "Share of each label that is spread evenly over all classes, in [0, 1)."
+    task: str = flag(
+        "auto",
+        "What is learnt; auto goes by the targets: classification for classes. Or "
+        "package.module:class, a subclass of models.tasks.base.Task of your own.",
+        choices=TASKS,
+        own="class",
     )
 
     def __post_init__(self) -> None:
@@ -127,12 +127,12 @@ class LossConfig:
             )
 
     def _check_metrics(self) -> None:
-        names: set[str] = set()
+        known: set[str] = set()
         for item in filter(None, (part.strip() for part in self.metrics.split(","))):
             reference, _ = split_metric(item)
             name = reference.partition(":")[2]
-            require(name not in names, "metrics", item, f"{name!r} once")
-            names.add(name)
+            require(name not in known, "metrics", item, f"{name!r} once")
+            known.add(name)
 
 
 def split_metric(item: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from base import given, own_parts
+from base import own_parts
 from base.errors import UserError, unknown
 from models import architectures, arguments
 from models.spec import Inputs, Outputs
@@ -210,9 +210,6 @@ def _load_own(reference: str) -> Callable[..., Any]:
     Raises:
         UserError: There is none, or it does not begin with (inputs, outputs).
     """
-    held: Callable[..., Any] | None = given.find("model", reference)
-    if held is not None:
-        return held
     builder = own_parts.load_callable("model", reference)
     signature = inspect.signature(builder)
     try:

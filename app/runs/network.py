@@ -22,6 +22,7 @@ from models.tasks.base import Task
 from models.tasks.registry import settle, task_of
 from pipelines import augmentation
 from pipelines.features import ExampleSpec
+from pipelines.features.targets import TargetFeature
 from pipelines.order import Order
 
 
@@ -96,18 +97,18 @@ def build_network(
     loss, plain_loss = task.loss(config.loss), task.loss(plain)
     metrics = Metrics(task, own_metrics.load(config.loss.metrics, task))
     if metrics.own or own_parts.is_reference(config.loss.loss):
-        for labels in _label_specs(config, features):
+        for labels in _label_specs(config, features.target):
             owed.check_measures(loss, metrics, task.outputs, labels)
     return Network(model, task, loss, plain_loss, metrics, tuple(notes))
 
 
-def _label_specs(config: TrainConfig, features: ExampleSpec) -> list[tf.TensorSpec]:
+def _label_specs(config: TrainConfig, target: TargetFeature) -> list[tf.TensorSpec]:
     """What batches of the targets are: as they come, and as mixup makes them."""
-    plain = features.target.batch_spec()
+    plain = target.batch_spec()
     if not augmentation.parse(config.data.augment).mixup:
         return [plain]
-    mixed = tf.function(features.target.mixed).get_concrete_function(plain)
-    return [plain, *tf.nest.map_structure(tf.TensorSpec.from_tensor, mixed.outputs)]
+    mixed = target.mixed(tf.zeros([1, *plain.shape[1:]], plain.dtype))
+    return [plain, tf.TensorSpec([None, *mixed.shape[1:]], mixed.dtype)]
 
 
 def build_optimizer(

@@ -1,56 +1,16 @@
-"""The tasks by name, known without TensorFlow; their modules are imported on use."""
+"""The tasks by name; their modules are imported on use."""
 
-import dataclasses
 import importlib
 import inspect
-from typing import TYPE_CHECKING
 
 from base import own_parts
 from base.errors import UserError, unknown
 from models.spec import Outputs
-
-if TYPE_CHECKING:
-    from models.tasks.base import Task
+from models.tasks.base import Task
+from models.tasks.names import TASKS
 
 # Of a task's class, beside its abstract methods.
 _ATTRIBUTES = ("name", "targets", "losses", "quality")
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A task of the registry.
-
-    Attributes:
-        place: `module:class`, imported when a task is needed.
-        losses: Names of its losses, the first of which is `auto`.
-        targets: Names of the target features that it learns; see `Task.targets`.
-    """
-
-    place: str
-    losses: tuple[str, ...]
-    targets: tuple[str, ...]
-
-
-TASKS = {
-    "classification": Entry(
-        "models.tasks.classification:Classification",
-        ("cross_entropy",),
-        ("class_label",),
-    ),
-    "multilabel": Entry(
-        "models.tasks.multilabel:MultiLabel",
-        ("binary_cross_entropy", "binary_focal"),
-        ("label_set",),
-    ),
-    "regression": Entry(
-        "models.tasks.regression:Regression", ("mse", "mae", "huber"), ("values",)
-    ),
-}
-
-
-def loss_names() -> tuple[str, ...]:
-    """The names of all losses, each once."""
-    return tuple(dict.fromkeys(n for entry in TASKS.values() for n in entry.losses))
 
 
 def settle(asked: str, usual: str) -> str:
@@ -76,7 +36,7 @@ def settle(asked: str, usual: str) -> str:
     return asked
 
 
-def task_of(outputs: Outputs) -> "Task":
+def task_of(outputs: Outputs) -> Task:
     """The task of a model with these outputs.
 
     Raises:
@@ -91,14 +51,12 @@ def task_of(outputs: Outputs) -> "Task":
     return task
 
 
-def _own_task(reference: str) -> "type[Task]":
+def _own_task(reference: str) -> type[Task]:
     """The class of the user's own that `--task=package.module:class` names.
 
     Raises:
         UserError: It is no whole subclass of Task.
     """
-    from models.tasks.base import Task
-
     part = own_parts.load("task", reference)
     if not (inspect.isclass(part) and issubclass(part, Task)):
         raise UserError(

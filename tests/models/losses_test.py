@@ -52,7 +52,11 @@ class LossesTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(
         (LossConfig(loss="mse"), _CLASSES, "expected cross_entropy, or auto"),
-        (LossConfig(loss="cross_entropy"), Outputs("regression", 1), "expected mse or mae"),
+        (
+            LossConfig(loss="cross_entropy"),
+            Outputs("regression", 1),
+            "expected mse or mae",
+        ),
         (LossConfig(label_smoothing=0.1), Outputs("regression", 1), "expected classes"),
     )
     def test_refuses_a_loss_of_the_other_task(

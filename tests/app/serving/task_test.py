@@ -32,7 +32,7 @@ from app.serving.signatures import Contract
 from app.training.evaluation import Predictions
 from base.errors import ExportRefused, UserError
 from models.spec import Outputs
-from models.tasks import registry
+from models.tasks import names
 from models.tasks.base import Answers, AnswerSpec, Task
 from models.tasks.classification import Classification
 from models.tasks.multilabel import MultiLabel
@@ -107,13 +107,13 @@ class OwnTaskTest(tf.test.TestCase):
 
     def test_sigmoids_pass_and_the_export_alone_knows_its_task(self) -> None:
         place = f"{__name__}:IndependentInGraph"
-        entry = registry.Entry(place, ("cross_entropy",))
+        entry = names.Entry(place, ("cross_entropy",), ("class_label",))
         version, content = self.build(self.learning(IndependentInGraph, "independent"))
         self.assertEqual(content["task"]["name"], "independent")
         self.assertIn("for independent", (version / "MODEL_CARD.md").read_text())
         with self.assertRaisesRegex(UserError, "unknown task 'independent'"):
             loading.Exported(version)
-        with mock.patch.dict(registry.TASKS, {"independent": entry}):
+        with mock.patch.dict(names.TASKS, {"independent": entry}):
             exported = loading.Exported(version)
         rows = np.zeros((4, 5), np.float32)
         answers = exported.answers(rows)
@@ -294,7 +294,7 @@ class QuantizationTest(tf.test.TestCase):
 class TablesTest(parameterized.TestCase, tf.test.TestCase):
     def test_every_task_has_its_own(self) -> None:
         places = {path.stem for path in pathlib.Path(tasks.__path__[0]).glob("*.py")}
-        self.assertContainsSubset(registry.TASKS, places)
+        self.assertContainsSubset(names.TASKS, places)
 
     def test_several_values(self) -> None:
         features = ExampleSpec(Vector((5,)), Values(2))

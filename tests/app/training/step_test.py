@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from app.configs import flags
 from app.configs.commands import TrainConfig
-from app.runs import train
+from app.runs import assembly
 from app.training.inspection import Inspector
 from app.training.loop import Trainer
 from app.training.randomness import keyed_draws, refuse_stateful_draws
@@ -22,8 +22,8 @@ def make_trainer(*arguments: str) -> tuple[Trainer, train.Parts]:
         TrainConfig,
         ["--run_dir=unused", "--model=mlp", "--model_args=width=8,depth=1", *arguments],
     )
-    parts = train.build_parts(config)
-    trainer = train.make_trainer(parts)
+    parts = assembly.build_parts(config)
+    trainer = assembly.make_trainer(parts)
     return trainer, parts
 
 

@@ -16,7 +16,7 @@ from base.errors import UserError
 pytestmark = pytest.mark.slow
 
 
-def make_trainer(*arguments: str) -> tuple[Trainer, train.Parts]:
+def make_trainer(*arguments: str) -> tuple[Trainer, assembly.Parts]:
     """A trainer on digits with a small model."""
     config = flags.parse(
         TrainConfig,
@@ -86,7 +86,7 @@ class StepTest(tf.test.TestCase):
         _, parts = make_trainer("--model=cnn", "--model_args=width=4")
         model = parts.network.model
         before = [v.numpy() for v in model.weights]
-        norms = Inspector(train.trainer_parts(parts)).norms(3)
+        norms = Inspector(assembly.trainer_parts(parts)).norms(3)
         for old, variable in zip(before, model.weights, strict=True):
             self.assertAllEqual(old, variable)
         self.assertLen(norms, 2 * len(model.trainable_variables))

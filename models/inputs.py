@@ -5,6 +5,7 @@ exactly what training took.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -36,14 +37,7 @@ def _stack_on_rows(
     inputs: Inputs, layers: Sequence[keras.layers.Layer], name: str
 ) -> keras.Model:
     encoding = TableEncoding(inputs.columns, dtype="float32", name="table_encoding")
-    rows = {
-        part: keras.Input((len(columns),), dtype=dtype, name=part)
-        for part, dtype, columns in (
-            ("numbers", "float32", encoding.number_columns),
-            ("texts", "string", encoding.text_columns),
-        )
-        if columns
-    }
+    rows = symbolic_inputs(inputs)
     features = encoding(rows)
     for layer in layers:
         features = layer(features)
@@ -53,6 +47,20 @@ def _stack_on_rows(
 def input_tensor(inputs: Inputs) -> keras.KerasTensor:
     """The symbolic raw inputs: float32 [B, *shape]."""
     return keras.Input(inputs.shape, dtype="float32", name=inputs.kind)
+
+
+def symbolic_inputs(inputs: Inputs) -> Any:
+    """The symbolic raw inputs of any kind: a tensor, or of a table a dict of them."""
+    if inputs.kind != "table":
+        return input_tensor(inputs)
+    texts = sum(column.kind == "categorical" for column in inputs.columns)
+    widths = {"numbers": len(inputs.columns) - texts, "texts": texts}
+    dtypes = {"numbers": "float32", "texts": "string"}
+    return {
+        part: keras.Input((width,), dtype=dtypes[part], name=part)
+        for part, width in widths.items()
+        if width
+    }
 
 
 def preprocessing(inputs: Inputs) -> keras.layers.Layer:

@@ -6,13 +6,11 @@ from typing import Any
 
 from app.runs.folder import RunFolder
 from app.runs.network import Network
+from app.training.actions import Line
 from app.training.state import TrainState
 from base import files
 from base.errors import UserError
 from models.description import parameter_counts
-from models.tasks.base import Task
-
-Line = dict[str, float]
 
 
 @dataclasses.dataclass
@@ -45,16 +43,17 @@ class Results:
         """Replaces results.json."""
         files.write_json(folder.results, self.values)
 
-    def start(self, *, resumed: bool, task: Task) -> None:
+    def start(self, *, resumed: bool, network: Network) -> None:
         """Counts a start; until an end is written the run counts as interrupted.
 
         Args:
           resumed: whether the run goes on.
-          task: whose metrics' meanings are kept with the run.
+          network: whose metrics' meanings are kept with the run.
         """
         self.values |= {"state": "interrupted", "failure": None}
+        task, metrics = network.task, network.metrics.declared
         self.values["task"] = {"name": task.name, "headline": task.headline}
-        self.values["metrics"] = {m.name: m.to_json() for m in task.metrics}
+        self.values["metrics"] = {m.name: m.to_json() for m in metrics}
         self.values["resumes"] += int(resumed)
 
     def fail(self, state: str, failure: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app import tf_startup
+from app import child_processes, tf_startup
 from app.configs.searching import AgentConfig
 from app.searching import trial
 from base.cores import available_cores
@@ -26,6 +26,7 @@ def get_ready(config: AgentConfig, train: trial.Train) -> None:
     """
     if _is_warm(config):
         tf_startup.set_environment()
+        child_processes.find_rooms_first()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([*trial.PRELOADED, train.__module__])
         # What libraries say when they are imported, this process hears as well.

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from base.errors import UserError
+from base import own_parts
+from base.errors import UserError, did_you_mean
 from models.config import LossConfig
-from models.losses import PerExampleLoss
+from models.losses import PerExampleLoss, own_loss
 from models.metrics import Metric
 from models.spec import Outputs
 
@@ -101,6 +102,8 @@ class Task(abc.ABC):
         Raises:
             UserError: A loss that does not fit the task.
         """
+        if own_parts.is_reference(config.loss):
+            return own_loss(config.loss)
         name = self.loss_name(config)
         if not config.label_smoothing:
             return self.losses[name](self.outputs)
@@ -125,7 +128,8 @@ class Task(abc.ABC):
             return next(iter(self.losses))
         if config.loss not in self.losses:
             raise UserError(
-                f"--loss={config.loss} for {self.name}: expected "
+                f"--loss={config.loss} for {self.name}"
+                f"{did_you_mean(config.loss, self.losses)}: expected "
                 f"{' or '.join(self.losses)}, or auto"
             )
         return config.loss

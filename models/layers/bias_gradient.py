@@ -3,8 +3,8 @@
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import ops
 
+from models import tf_internals
 from models.layers.devices import trains_on_cpus
 
 _OPERATION = "BiasAdd"
@@ -19,11 +19,10 @@ def correct() -> None:
     separable convolutions come by it. A reduction adds up in float32, and is quicker.
     Other dtypes, and GPUs, go by TensorFlow's own.
     """
-    # The public RegisterGradient refuses an operation that has one.
-    ops.gradient_registry._registry[_OPERATION]["type"] = _gradient
+    tf_internals.replace_gradient(_OPERATION, _gradient)
 
 
-_tensorflow_own = ops.gradient_registry.lookup(_OPERATION)
+_tensorflow_own = tf_internals.registered_gradient(_OPERATION)
 
 
 def _gradient(operation: Any, upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,11 +10,12 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 	2>/dev/null; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint format types check
+.PHONY: help install train quick test lint format types check
 
 help:
 	@echo 'make train   set up .venv/, train on digits, print the test accuracy'
-	@echo 'make test    set up .venv/, run the tests'
+	@echo 'make quick   lint, types and the quick tests: two minutes on two cores'
+	@echo 'make test    set up .venv/, run all tests; the slowest are listed'
 	@echo 'make lint    ruff: lint and format, nothing is changed'
 	@echo 'make format  ruff: format, and fix what can be fixed'
 	@echo 'make types   mypy'
@@ -50,8 +51,15 @@ train: install
 
 # A file's tests stay in one process and files in their order: those that divide the CPU
 # into logical ones come first, before TensorFlow has looked at it.
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 test: install
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	@$(PYTEST) --durations=25
+
+# After each change. Tests that start processes, export or train say so by a mark, and
+# tests/tiers.py fails those that do not.
+quick: lint types
+	@$(PYTEST) -m 'not (process or export or cluster or slow)'
 
 lint: install
 	@$(BIN)/ruff check .

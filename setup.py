@@ -7,7 +7,7 @@ whole closure that is tested.
 from setuptools import find_packages, setup
 
 # Named one by one, so that neither tests/ nor benchmarks/ is ever installed.
-ROOMS = ("app", "base", "models", "pipelines", "tuning")
+ROOMS = ("app", "atelier", "base", "models", "pipelines", "tuning")
 
 setup(
     name="atelier",

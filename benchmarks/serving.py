@@ -21,7 +21,8 @@ from app.serving import litert
 from app.serving.signatures import Contract, Server
 from models import registry
 from models.spec import Inputs, Outputs
-from pipelines.features import Features
+from models.tasks.registry import task_of
+from pipelines.features import ClassLabel, ExampleSpec, Image, Vector
 
 CLASSES = 10
 Call = Callable[[], object]
@@ -91,19 +92,20 @@ def prepare(case: Case, folder: pathlib.Path) -> Callable[[int], dict[str, Call]
     model = registry.build(
         case.model, case.arguments, Inputs(kind, case.shape), outputs
     )
-    features = Features(kind, case.shape, "classification", names)
-    contract = Contract(features, max_pixels=10**8)
-    ((name, raw),) = contract.raw_inputs.items()
+    given = Image(case.shape) if is_image else Vector(case.shape)
+    features = ExampleSpec(given, ClassLabel(names))
+    contract = Contract(features, task_of(outputs), max_pixels=10**8)
+    ((name, raw),) = contract.input.raw_inputs.items()
     Server(model, contract).save(folder / "saved_model", None)
     loaded = tf.saved_model.load(str(folder / "saved_model"))
     interpreter = Interpreter(model_content=litert.convert(model, contract))
-    runner = interpreter.get_signature_runner(contract.raw_signature)
+    runner = interpreter.get_signature_runner(contract.input.raw_signature)
 
     def arms(rows: int) -> dict[str, Call]:
         examples = np.random.default_rng(0).integers(0, 256, (rows, *case.shape))
         given = examples.astype(raw.dtype.as_numpy_dtype)
         tensor, inputs = tf.constant(given), examples.astype(np.float32)
-        signature = loaded.signatures[contract.raw_signature]
+        signature = loaded.signatures[contract.input.raw_signature]
         return {
             "model.predict": lambda: model.predict(inputs, verbose=0),
             "model(x)": lambda: model(inputs, training=False).numpy(),

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common import global_state
 
 Call = Callable[..., Any]
 
@@ -151,6 +152,25 @@ def has_mask(tensor: Any) -> bool:
     Relies on the attribute `_keras_mask` of tensors.
     """
     return getattr(tensor, "_keras_mask", None) is not None
+
+
+# The process.
+
+
+@contextlib.contextmanager
+def state_kept() -> Iterator[None]:
+    """Within it precision, seed and counters of names may change, `clear_session` too.
+
+    Relies on `global_state.GLOBAL_STATE_TRACKER` and `GLOBAL_SETTINGS_TRACKER`, which
+    `clear_session` replaces by new ones, and leaves the old ones as they are.
+    """
+    names = ("GLOBAL_STATE_TRACKER", "GLOBAL_SETTINGS_TRACKER")
+    before = {name: getattr(global_state, name) for name in names}
+    try:
+        yield
+    finally:
+        for name, tracker in before.items():
+            setattr(global_state, name, tracker)
 
 
 # Optimizers.

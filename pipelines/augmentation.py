@@ -1,7 +1,8 @@
 """Random changes to training images: what a user may ask for, and applying it.
 
-The changes themselves are in `warping` (where pixels come from) and `colouring` (what
-becomes of their values).
+The changes themselves are in `geometric` (where pixels come from) and `color` (what
+becomes of their values). Which of them a part of an example takes part in, its feature
+says.
 """
 
 import contextlib
@@ -97,11 +98,20 @@ class Augmentation:
 NONE = Augmentation()
 
 
-class Passes(NamedTuple):
-    """Examples by number, and the epoch that each of them is in: int64 [B]."""
+class Draws(NamedTuple):
+    """What the random changes of a batch depend on.
 
-    examples: tf.Tensor
-    epochs: tf.Tensor
+    Attributes:
+        positions: int64 [B].
+        seed: of the run.
+        examples: by number, int64 [B]; for alternating_flip.
+        epochs: that each of them is in, int64 [B]; for alternating_flip.
+    """
+
+    positions: tf.Tensor
+    seed: int
+    examples: tf.Tensor | None = None
+    epochs: tf.Tensor | None = None
 
 
 def parse(text: str) -> Augmentation:
@@ -155,54 +165,22 @@ def _parse_value(name: str, value: str | None) -> float:
     return number
 
 
-def apply(
-    augmentation: Augmentation,
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    positions: tf.Tensor,
-    seed: int,
-    classes: int,
-    passes: Passes | None = None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The augmented batch; what is drawn depends on (seed, position) alone.
+def moved(augmentation: Augmentation, images: tf.Tensor, draws: Draws) -> tf.Tensor:
+    """Images after what comes from elsewhere in them: [B,H,W,C] from 0 to 255.
 
-    Images stay uint8 up to the first change that needs fractions, and are cropped here
-    only if they have not been cropped while decoding (`cropping`).
+    What is drawn depends on (seed, position) alone. Images stay uint8 up to the first
+    change that needs fractions, and are cropped here only if they have not been cropped
+    while decoding (`cropping`).
 
     Args:
         augmentation: what to do.
         images: uint8 [B,H,W,C], of a static shape.
-        labels: int64 [B], or float32 [B, targets] for regression.
-        positions: int64 [B].
-        seed: of the run.
-        classes: of a classification; 0 for regression.
-        passes: for alternating_flip: which examples these are, in which epoch.
-
-    Returns:
-        Images [B,H,W,C] from 0 to 255, float32 or, where nothing needed fractions,
-        uint8; and labels, with mixup float32 [B, classes] in a classification.
+        draws: what the changes depend on.
     """
-    images = _moved(augmentation, images, positions, seed, passes)
-    images = _coloured(augmentation, images, positions, seed)
-    if augmentation.mixup:
-        images = tf.cast(images, tf.float32)
-        if classes:
-            labels = tf.one_hot(labels, classes)
-        images, labels = color.mix(images, labels, augmentation.mixup, positions, seed)
-    return images, labels
-
-
-def _moved(
-    augmentation: Augmentation,
-    images: tf.Tensor,
-    positions: tf.Tensor,
-    seed: int,
-    passes: Passes | None,
-) -> tf.Tensor:
-    """What comes from elsewhere in the image."""
+    positions, seed = draws.positions, draws.seed
     if augmentation.crop:
         images = _cropped(images, augmentation.crop, positions, seed)
-    mirrored = _mirrored(augmentation, positions, seed, passes)
+    mirrored = _mirrored(augmentation, draws)
     reflect = bool(augmentation.reflect)
     if augmentation.translate:
         images = geometric.shift(
@@ -215,10 +193,9 @@ def _moved(
     return images
 
 
-def _coloured(
-    augmentation: Augmentation, images: tf.Tensor, positions: tf.Tensor, seed: int
-) -> tf.Tensor:
-    """What changes the values where they are."""
+def colored(augmentation: Augmentation, images: tf.Tensor, draws: Draws) -> tf.Tensor:
+    """Images, as `moved` gives them, after what changes values where they are."""
+    positions, seed = draws.positions, draws.seed
     if augmentation.brightness:
         images = color.brighten(images, augmentation.brightness, positions, seed)
     if augmentation.contrast:
@@ -230,18 +207,16 @@ def _coloured(
     return images
 
 
-def _mirrored(
-    augmentation: Augmentation, positions: tf.Tensor, seed: int, passes: Passes | None
-) -> tf.Tensor | None:
+def _mirrored(augmentation: Augmentation, draws: Draws) -> tf.Tensor | None:
     """Which images are mirrored, bool [B]; None where none ever is."""
     if augmentation.flip:
-        return geometric.mirrored_at(positions, seed)
+        return geometric.mirrored_at(draws.positions, draws.seed)
     if not augmentation.alternating_flip:
         return None
-    if passes is None:
-        raise ValueError("alternating_flip depends on the epochs: give passes")
-    at_first = geometric.mirrored_at(passes.examples, seed)
-    return tf.not_equal(at_first, passes.epochs % 2 == 1)
+    if draws.examples is None or draws.epochs is None:
+        raise ValueError("alternating_flip depends on examples and epochs: give them")
+    at_first = geometric.mirrored_at(draws.examples, draws.seed)
+    return tf.not_equal(at_first, draws.epochs % 2 == 1)
 
 
 def _cropped(

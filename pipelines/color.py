@@ -4,6 +4,7 @@ Images are [B,H,W,C] from 0 to 255, uint8 or float32, and stay in that range.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -62,14 +63,8 @@ def cut_out(images: tf.Tensor, side: int, positions: tf.Tensor, seed: int) -> tf
     return tf.reshape(greyed, [-1, *images.shape[1:]])
 
 
-def mix(
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    alpha: float,
-    positions: tf.Tensor,
-    seed: int,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mixes neighbours (2k, 2k + 1) and their labels, both float32.
+def mix(batch: Any, alpha: float, positions: tf.Tensor, seed: int) -> Any:
+    """Mixes neighbours (2k, 2k + 1) in every part of a batch: a nest of float32 [B, …].
 
     Both of a pair keep the share that the first one drew, so that labels add up to what
     they did before.
@@ -78,13 +73,14 @@ def mix(
         seed, positions[::2], "mixup", 1, _beta_quantiles(alpha)
     )
     share = tf.repeat(drawn[:, 0], 2)
-    partners = tf.bitwise.bitwise_xor(tf.range(tf.shape(images)[0]), 1)
-    mixed = []
-    for values in (images, labels):
+    partners = tf.bitwise.bitwise_xor(tf.range(tf.shape(positions)[0]), 1)
+
+    def mixed(values: tf.Tensor) -> tf.Tensor:
         partner = tf.gather(values, partners)
         weight = tf.reshape(share, [-1] + [1] * (values.shape.rank - 1))
-        mixed.append(values * weight + partner * (1 - weight))
-    return mixed[0], mixed[1]
+        return values * weight + partner * (1 - weight)
+
+    return tf.nest.map_structure(mixed, batch)
 
 
 @functools.cache

@@ -7,79 +7,45 @@ import numpy as np
 from base.errors import UserError
 from pipelines import augmentation as augmentations
 from pipelines.augmentation import Augmentation
-from pipelines.config import OVERSAMPLE, DataConfig, parse_image_size
-from pipelines.features import Features
+from pipelines.config import OVERSAMPLE, DataConfig
+from pipelines.features import ExampleSpec
 from pipelines.sources.base import Source
 
 
-def take_over_classes(source: Source, wanted: Features) -> None:
-    """Numbers the classes of `source` as `wanted` does.
-
-    Raises:
-        UserError: it has other classes, or examples of another kind.
-    """
-    found = source.features
-    if (found.kind, found.task) != (wanted.kind, wanted.task):
-        raise UserError(
-            f"{source.name} holds {found.kind} examples for {found.task}; expected "
-            f"{wanted.kind} examples for {wanted.task}, as the run was trained on."
-        )
-    unknown = [name for name in found.classes if name not in wanted.classes]
-    if unknown:
-        raise UserError(
-            f"{source.name} has the class {unknown[0]!r}, which the run was not "
-            f"trained on; expected {', '.join(wanted.classes[:20])}."
-        )
-    if found.classes:
-        number = np.array([wanted.classes.index(name) for name in found.classes])
-        source.targets = number[source.targets].astype(np.int64)
-
-
-def final_features(source: Source, config: DataConfig) -> Features:
+def final_features(source: Source, config: DataConfig) -> ExampleSpec:
     """The source's features after resizing: with a complete shape.
 
     Raises:
         UserError: the size is missing, too large, or asked of what are no images.
     """
     features = source.features
-    size = parse_image_size(config.image_size)
-    if features.kind != "image":
-        if size:
-            raise UserError(
-                f"--image_size={config.image_size}: {source.name} holds no images; "
-                "leave --image_size out."
-            )
-        return features
-    height, width = size or features.shape[:2]
-    if height is None or width is None:
-        raise UserError(
-            f"the images of {source.name} differ in size; give --image_size=N or H,W, "
-            "such as 224."
-        )
-    if height * width > config.max_pixels:
-        raise UserError(
-            f"--image_size={height},{width} is more than --max_pixels="
-            f"{config.max_pixels}; expected a smaller size."
-        )
-    return dataclasses.replace(features, shape=(height, width, features.shape[2]))
+    resized = features.input.resized(config.image_size, source.name, config.max_pixels)
+    return dataclasses.replace(features, input=resized)
 
 
-def check_training(config: DataConfig, source: Source, examples: int) -> None:
-    """Checks the flags that concern so many training examples of `source`.
+def check_training(config: DataConfig, source: Source, train: np.ndarray) -> None:
+    """Checks the training examples of `source`, and the flags that concern them.
+
+    Args:
+        config: of the data.
+        source: examined.
+        train: indices of the training split.
 
     Raises:
-        UserError: a batch is of more than all, or there are no classes to balance.
+        UserError: a batch is of more than all, there are no classes to balance, or
+            nothing can be learnt of an input.
     """
-    if config.balance == OVERSAMPLE and not source.features.classes:
-        raise UserError(
-            f"--balance={config.balance}: {source.name} has no classes but values; "
-            "leave it out."
-        )
+    examples = len(train)
+    features = source.features
+    if config.balance == OVERSAMPLE:
+        flag = f"--balance={config.balance}"
+        features.target.balance(source.read_targets(train), flag, source.name)
     if config.batch_size > examples:
         raise UserError(
             f"--batch_size={config.batch_size} is larger than the {examples} training "
             f"examples of {config.dataset}; expected at most {examples}."
         )
+    features.input.check_training(lambda: source.read(train), source.name)
 
 
 def check_augmentation(
@@ -98,11 +64,7 @@ def check_augmentation(
     """
     if augmentation == augmentations.NONE:
         return
-    if source.features.kind != "image":
-        raise UserError(
-            f"--augment={config.augment}: {source.name} holds no images; leave "
-            "--augment out."
-        )
+    source.features.input.check_augmentation(f"--augment={config.augment}", source.name)
     if augmentation.mixup and config.batch_size % 2:
         raise UserError(
             f"--batch_size={config.batch_size}: mixup pairs the examples of a batch; "

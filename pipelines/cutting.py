@@ -29,7 +29,7 @@ def cut_arrays(
         positions: int64 [k].
         indices: of the examples there, int64 [k].
     """
-    height, width, channels = source.features.shape
+    height, width, channels = source.features.input.shape
     shape = (*cropping.size, channels or 0)
 
     def cut(indices: np.ndarray, boxes: np.ndarray, mirrored: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from pipelines.batch import Batch
 from pipelines.config import OVERSAMPLE, DataConfig
 from pipelines.cropping import Cropping
 from pipelines.dataset_options import untuned
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
 from pipelines.feed import Feed
 from pipelines.memory import fits_in_memory
 from pipelines.order import Balance, Order
@@ -32,13 +31,14 @@ class Examples(NamedTuple):
     """Examples as the model sees them without augmentation, to look at.
 
     Attributes:
-        inputs: uint8 [k,H,W,C] images, or float32 [k,F] vectors.
-        labels: int64 [k], or float32 [k, targets].
+        inputs: a batch of the input's feature: uint8 [k,H,W,C] images, float32 [k,F]
+            vectors, a dict of arrays for rows of tables.
+        labels: a batch of the target's feature: int64 [k] classes, float32 [k, …].
         names: path, or file and offset, of each.
     """
 
-    inputs: np.ndarray
-    labels: np.ndarray
+    inputs: Any
+    labels: Any
     names: list[str]
 
 
@@ -51,7 +51,7 @@ def open_dataset(config: DataConfig) -> "Dataset":
     return Dataset(open_source(config), config)
 
 
-def open_whole(config: DataConfig, features: Features) -> "Dataset":
+def open_whole(config: DataConfig, features: ExampleSpec) -> "Dataset":
     """All examples of what `config` names, as one split, `all`.
 
     They are decoded to the shape of `features`, and labelled by its classes.
@@ -75,7 +75,7 @@ class Dataset:
     _weights: sample_weights.ExampleWeights | None = None
 
     def __init__(
-        self, source: Source, config: DataConfig, whole: Features | None = None
+        self, source: Source, config: DataConfig, whole: ExampleSpec | None = None
     ) -> None:
         """Examines and splits `source`, or takes all of it as examples of `whole`.
 
@@ -89,12 +89,12 @@ class Dataset:
             self.features = compatibility.final_features(source, config)
             self.splits = splitting.split_source(source, config.split)
             splitting.check_splits(source, self.splits, config.split)
-            compatibility.check_training(config, source, len(self.splits["train"]))
+            compatibility.check_training(config, source, self.splits["train"])
             self._weights = sample_weights.example_weights(
                 config, source, self.splits["train"]
             )
         else:
-            compatibility.take_over_classes(source, whole)
+            source.take_over(whole)
             self.features = whole
             self.splits = {"all": splitting.usable_examples(source)}
         self._reader = Reader(source, self.features)
@@ -116,7 +116,7 @@ class Dataset:
         training: dict[str, Any] = {}
         if self._weights is not None:
             training["weights"] = sample_weights.describe_weights(
-                self._weights, self.source, self.splits["train"]
+                self._weights, self.splits["train"]
             )
         if self.config.balance == OVERSAMPLE:
             training["examples_in_an_epoch"] = self.order(0).epoch_size
@@ -138,7 +138,11 @@ class Dataset:
         train = self.splits["train"]
         balance = None
         if self.config.balance == OVERSAMPLE:
-            balance = Balance(self.source.targets[train])
+            flag = f"--balance={self.config.balance}"
+            targets = self.source.read_targets(train)
+            balance = Balance(
+                self.features.target.balance(targets, flag, self.source.name)
+            )
         return Order(len(train), self.config.batch_size, seed, balance)
 
     def training(
@@ -164,7 +168,7 @@ class Dataset:
         cropping: Cropping | None = None
         held = None
         if augmentation.crop and self._crops_originals:
-            cropping = self._cropping(augmentation, order.seed)
+            cropping = self.features.input.cropping(augmentation, order.seed)
             # Mirrored by then, unless that is part of shifting.
             flip = augmentation.flip if augmentation.translate else 0
             augmentation = dataclasses.replace(augmentation, crop=0.0, flip=flip)
@@ -206,9 +210,9 @@ class Dataset:
         weighted = padded.map(lambda chosen, indices, weights: weights)
         chunks = padded.map(lambda chosen, indices, weights: (chosen, indices))
         examples = self._reader.stream(chunks, batch_size).map(
-            lambda chosen, examples, indices: (examples, indices)
+            lambda chosen, inputs, labels, indices: (inputs, labels)
         )
-        batches = tf.data.Dataset.zip(examples, weighted).map(self._evaluated)
+        batches = tf.data.Dataset.zip(examples, weighted).map(_evaluated)
         return untuned(batches.prefetch(2))
 
     def held_evaluation(self, split: str, batch_size: int) -> HeldBatches | None:
@@ -221,16 +225,15 @@ class Dataset:
         held = self._hold(split)
         if held is None:
             return None
-        return HeldBatches(held, self.source.targets[indices], batch_size)
+        inputs, labels = held
+        return HeldBatches(inputs, labels, len(indices), batch_size)
 
     def examples(self, split: str, positions: Sequence[int] | np.ndarray) -> Examples:
         """Examples of a split by position in it, as `evaluation` numbers them."""
         indices = self._indices_of(split)[np.asarray(positions, np.int64)]
-        return Examples(
-            self._reader.read(indices),
-            self.source.targets[indices],
-            [self.source.describe(int(index)) for index in indices],
-        )
+        inputs, labels = self._reader.read(indices)
+        names = [self.source.describe(int(index)) for index in indices]
+        return Examples(inputs, labels, names)
 
     def names(self, split: str) -> list[str]:
         """What names each example of a split to a user, in the split's order."""
@@ -253,7 +256,7 @@ class Dataset:
         return self.splits[split]
 
     def _hold(self, split: str) -> Any:
-        """The decoded split if it may be held in memory, else None."""
+        """Inputs and labels of a split if they may be held in memory, else None."""
         size = self._reader.example_bytes * len(self.splits[split])
         cache = self.config.cache
         if cache == "none" or (cache == "auto" and not fits_in_memory(size)):
@@ -262,32 +265,12 @@ class Dataset:
             self._held[split] = self._reader.read(self.splits[split])
         return self._held[split]
 
-    def _evaluated(self, read: tuple[Any, tf.Tensor], weights: tf.Tensor) -> Batch:
-        examples, indices = read
-        examples = tf.nest.map_structure(
-            lambda part: tf.ensure_shape(part, [weights.shape[0], *part.shape[1:]]),
-            examples,
-        )
-        if self.features.kind == "image":
-            examples = tf.cast(examples, tf.float32)
-        return Batch(examples, self._reader.targets_at(indices), weights)
-
     @property
     def _crops_originals(self) -> bool:
-        """Whether crops are cut from images before they are resized.
-
-        From arrays only if they are larger; others are resized once and held.
-        """
-        given, wanted = self.source.features.shape[:2], self.features.shape[:2]
-        if self.source.encoding == "image":
-            return given != wanted
-        return self.features.kind == "image" and _pixels(given) > _pixels(wanted)
-
-    def _cropping(self, augmentation: Augmentation, seed: int) -> Cropping:
-        height, width, _ = self.features.shape
-        assert height and width  # complete since __init__
-        mirrors = bool(augmentation.flip and not augmentation.translate)
-        return Cropping(augmentation.crop, mirrors, seed, (height, width))
+        """Whether crops are cut from images before they are resized."""
+        return self.features.input.crops_originals(
+            self.source.features.input, self.source.encoded
+        )
 
     def describe_split(self, split: str) -> dict[str, Any]:
         """Size, fingerprint and classes of a split: plain JSON values."""
@@ -301,22 +284,17 @@ class Dataset:
         )
 
     def _split_summary(self, indices: np.ndarray, hashes: np.ndarray) -> dict[str, Any]:
-        targets = self.source.targets[indices]
-        facts = [hashes[indices], _as_bytes(targets)]
+        targets = self.source.read_targets(indices)
+        facts = [hashes[indices], *map(_as_bytes, tf.nest.flatten(targets))]
         if self.source.weights is not None:
             facts.append(_as_bytes(self.source.weights[indices]))
         rows = np.concatenate(facts, axis=1)
         ordered = rows[np.lexsort(rows.T[::-1])] if len(rows) else rows
-        summary = {
+        return {
             "examples": len(indices),
             "sha256": hashlib.sha256(ordered.tobytes()).hexdigest(),
+            **self.features.target.summary(targets),
         }
-        if self.features.classes:
-            counts = np.bincount(targets, minlength=len(self.features.classes))
-            summary["classes"] = dict(
-                zip(self.features.classes, counts.tolist(), strict=True)
-            )
-        return summary
 
 
 def _as_bytes(values: np.ndarray) -> np.ndarray:
@@ -325,5 +303,8 @@ def _as_bytes(values: np.ndarray) -> np.ndarray:
     return np.frombuffer(values.tobytes(), np.uint8).reshape(len(values), width)
 
 
-def _pixels(size: Sequence[int | None]) -> int:
-    return math.prod(side or 0 for side in size)
+def _evaluated(read: tuple[Any, Any], weights: tf.Tensor) -> Batch:
+    inputs, labels = tf.nest.map_structure(
+        lambda part: tf.ensure_shape(part, [weights.shape[0], *part.shape[1:]]), read
+    )
+    return Batch(inputs, labels, weights).as_floats()

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines import augmentation as augmentations
 from pipelines import resident
-from pipelines.augmentation import Augmentation, Passes
+from pipelines.augmentation import NONE, Augmentation, Draws
 from pipelines.batch import Batch
 from pipelines.cropping import Cropping
 from pipelines.dataset_options import untuned
@@ -44,7 +43,7 @@ class Feed:
             indices: int64 [order.examples], of the training split.
             order: over positions in `indices`.
             augmentation: applied to whole batches.
-            held: the decoded examples at `indices`, where they are in memory.
+            held: inputs and labels at `indices`, where they are in memory.
             cropping: cut from the originals, before the augmentation.
             weights: of the examples; by default 1.
         """
@@ -54,7 +53,6 @@ class Feed:
         self._reader = reader
         self._cropping = cropping
         self._indices = tf.constant(indices, tf.int64)
-        self._labels = tf.constant(reader.source.targets[indices])
         self._weights = None if weights is None else tf.constant(weights.of_examples)
         self._class_weights = None if weights is None else weights.of_classes
         self._held = None if held is None else resident.hold(held)
@@ -81,10 +79,9 @@ class Feed:
         count = self._checked(first, count)
         positions = self.order.positions_of(step, first, count)
         examples = self.order.examples_at(positions)
-        gathered = resident.gather(self._held, examples, count)
+        inputs, labels = resident.gather(self._held, examples, count)
         indices = tf.gather(self._indices, examples)
-        labels = tf.gather(self._labels, examples)
-        return self._finish(positions, gathered, labels, indices).as_floats()
+        return self._finish(positions, inputs, labels, indices).as_floats()
 
     @tf.autograph.experimental.do_not_convert
     def batches(
@@ -136,9 +133,7 @@ class Feed:
         else:
             read = self._reader.crops(chunks, size, self._cropping)
         return read.map(
-            lambda positions, examples, indices: self._finish(
-                *self._sized(size, positions, examples, indices)
-            ),
+            lambda *read: self._finish(*_sized(size, read)),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
 
@@ -160,44 +155,24 @@ class Feed:
         positions = self.order.positions_of(step, first, count)
         return positions, tf.gather(self._indices, self.order.examples_at(positions))
 
-    def _sized(
-        self, size: int, positions: tf.Tensor, examples: Any, indices: tf.Tensor
-    ) -> tuple[tf.Tensor, Any, tf.Tensor, tf.Tensor]:
-        """Tells TensorFlow the batch size, which is static."""
-        positions = tf.ensure_shape(positions, [size])
-        examples = tf.nest.map_structure(
-            lambda part: tf.ensure_shape(part, [size, *part.shape[1:]]), examples
-        )
-        indices = tf.ensure_shape(indices, [size])
-        return positions, examples, self._reader.targets_at(indices), indices
-
     def _finish(
-        self,
-        positions: tf.Tensor,
-        examples: Any,
-        labels: tf.Tensor,
-        indices: tf.Tensor,
+        self, positions: tf.Tensor, inputs: Any, labels: Any, indices: tf.Tensor
     ) -> Batch:
-        features = self._reader.features
-        if features.kind == "image":
-            examples, labels = augmentations.apply(
-                self.augmentation,
-                examples,
-                labels,
-                positions,
-                self.order.seed,
-                classes=len(features.classes),
-                passes=Passes(indices, self.order.epoch_of(positions)),
+        if self.augmentation != NONE:
+            epochs = self.order.epoch_of(positions)
+            draws = Draws(positions, self.order.seed, indices, epochs)
+            inputs, labels = self._reader.features.augmented(
+                self.augmentation, inputs, labels, draws
             )
-        return Batch(examples, labels, self._weights_of(indices, labels))
+        return Batch(inputs, labels, self._weights_of(indices, labels))
 
-    def _weights_of(self, indices: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def _weights_of(self, indices: tf.Tensor, labels: Any) -> tf.Tensor:
         """Weights of a batch: float32 [B]."""
         if self._weights is None:
             return tf.ones_like(indices, tf.float32)
         if self.augmentation.mixup and self._class_weights is not None:
             # Of a mixed example: mixed as its labels are.
-            return tf.linalg.matvec(labels, tf.constant(self._class_weights))
+            return self._class_weights.of_mixed(labels)
         return tf.gather(self._weights, indices)
 
     def _checked(self, first: tf.Tensor | int, count: int | None) -> int:
@@ -210,3 +185,10 @@ class Feed:
                 "must be even in both"
             )
         return count
+
+
+def _sized(size: int, read: Any) -> Any:
+    """Tells TensorFlow the batch size, which is static, of each part."""
+    return tf.nest.map_structure(
+        lambda part: tf.ensure_shape(part, [size, *part.shape[1:]]), read
+    )

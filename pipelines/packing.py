@@ -21,15 +21,15 @@ from base import files, locking
 from base.errors import UserError
 from pipelines import serialization, shards, tfds_folder
 from pipelines.dataset import open_dataset
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
 from pipelines.packconfig import PackConfig
+from pipelines.packed_format import CONTENT_HASHES, MANIFEST, PROGRESS, TARGETS
 from pipelines.sources.base import SPLITS
+from pipelines.sources.opening import open_source
+from pipelines.sources.packed import PackedSource
 from pipelines.tfds_folder import Part
 
-MANIFEST = "atelier.json"
-PROGRESS = "progress.json"
-CONTENT_HASHES, TARGETS = "hashes.npy", "targets.npy"
-_VERSION = 1
+_VERSION = 2
 _CHUNK = 256
 _SUFFIX_OF = {b"\xff\xd8": "jpg", b"\x89P": "png", b"BM": "bmp", b"GI": "gif"}
 
@@ -74,8 +74,6 @@ def verify(config: PackConfig) -> int:
     Raises:
         UserError: it is damaged, or holds other examples than the source.
     """
-    from pipelines.sources.packed import PackedSource
-
     output = _output(config)
     if not output.is_dir():
         raise UserError(
@@ -84,18 +82,17 @@ def verify(config: PackConfig) -> int:
         )
     packed = PackedSource(str(output), output)
     packer = Packer(config, lambda: False, lambda line: None)
-    if packed.encoding == "image" and not packer.encoded:
+    if packed.encoded and not packer.encoded:
         raise UserError(f"{output} holds encoded images; leave --decode out.")
     at = 0
     for split in SPLITS:
         for start in range(0, packer.dataset.split_sizes[split], _CHUNK):
             examples, targets = packer.read(split, start, start + _CHUNK)
             rows = np.arange(at, at + len(examples))
-            for row, mine, other in zip(rows, examples, packed.read(rows), strict=True):
-                same = mine == other if packer.encoded else (mine == other).all()
-                if not (
-                    same and np.array_equal(targets[row - at], packed.targets[row])
-                ):
+            theirs = zip(packed.read(rows), packed.read_targets(rows), strict=True)
+            mine = zip(examples, targets, strict=True)
+            for row, one, other in zip(rows, mine, theirs, strict=True):
+                if not all(map(_same, one, other)):
                     name = packer.dataset.names(split)[start + row - at]
                     raise UserError(
                         f"{packed.describe(int(row))} is not {name}; pack it again."
@@ -149,6 +146,12 @@ class Packer:
         if not output.is_dir():
             return
         manifest = json.loads((output / MANIFEST).read_text())
+        if manifest.get("version") != _VERSION:
+            raise UserError(
+                f"--pack_dir={output} is there already, packed by an earlier version "
+                "of Atelier, which can be read as it is; to pack again, remove it, "
+                "or name another."
+            )
         if manifest.get("plan") != self._plan:
             raise UserError(
                 f"--pack_dir={output} is there already, packed from other data or by "
@@ -185,7 +188,7 @@ class Packer:
     def read(self, split: str, start: int, stop: int) -> tuple[Any, np.ndarray]:
         """Examples [start, stop) of a split, as they are stored, and their targets."""
         indices = self.dataset.splits[split][start:stop]
-        targets = self.dataset.source.targets[indices]
+        targets = self.dataset.source.read_targets(indices)
         if self.encoded:
             return self.dataset.source.read(indices), targets
         positions = np.arange(start, start + len(indices))
@@ -197,13 +200,10 @@ class Packer:
         return dataclasses.replace(data, image_size="1") if self.encoded else data
 
     def _stays_encoded(self) -> bool:
-        from pipelines.sources.opening import open_source
-
         source = open_source(self._config.data)
         config = self._config
-        if source.encoding == "row":
-            raise UserError(f"{config.dataset} is a table; it is read as it is.")
-        encoded = source.encoding == "image" and not config.decode
+        source.features.input.require_packable(config.dataset)
+        encoded = source.encoded and not config.decode
         if encoded and config.image_size:
             raise UserError(
                 f"--image_size={config.image_size} resizes what is decoded; add "
@@ -218,15 +218,13 @@ class Packer:
                 "--format=tar stores encoded images: name a source of such, without "
                 "--decode."
             )
+        if config.format == "tar":
+            source.features.target.folder_names(config.dataset)
         return encoded
 
-    def _features(self) -> Features:
-        features = self.dataset.features
-        if self.encoded:
-            return dataclasses.replace(
-                features, shape=self.dataset.source.features.shape
-            )
-        return features
+    def _features(self) -> ExampleSpec:
+        stored = self.dataset.source if self.encoded else self.dataset
+        return ExampleSpec(stored.features.input, self.dataset.features.target)
 
     def _parts(self) -> list[Part]:
         """The files of all splits, named as TFDS names them."""
@@ -308,7 +306,7 @@ class Packer:
         order = np.concatenate([self.dataset.splits[split] for split in SPLITS])
         for name, values in (
             (CONTENT_HASHES, source.content_hashes()[order]),
-            (TARGETS, source.targets[order]),
+            (TARGETS, source.read_targets(order)),
         ):
             np.save(folder / name, values, allow_pickle=False)
         tfds_folder.write_metadata(folder, parts, self.features, self.encoded)
@@ -334,16 +332,17 @@ class Packer:
         import h5py
 
         with h5py.File(path, "w") as file:
-            if self.features.classes:
-                names = [name.encode() for name in self.features.classes]
+            if self.features.target.part_names:
+                names = [name.encode() for name in self.features.target.part_names]
                 file.create_dataset("classes", data=np.array(names))
             for split, examples in self.dataset.split_sizes.items():
                 if not examples:
                     continue
-                shape = (examples, *(side or 0 for side in self.features.shape))
-                image = self.features.kind == "image"
-                rows = file.create_dataset(f"x_{split}", shape, "u1" if image else "f4")
-                targets = self.dataset.source.targets[self.dataset.splits[split]]
+                shape = (examples, *self.features.input.complete_shape)
+                dtype = self.features.input.dtype
+                rows = file.create_dataset(f"x_{split}", shape, dtype)
+                indices = self.dataset.splits[split]
+                targets = self.dataset.source.read_targets(indices)
                 file.create_dataset(f"y_{split}", data=targets)
                 for start in range(0, examples, _CHUNK):
                     self._require_no_pause()
@@ -351,6 +350,7 @@ class Packer:
                     rows[start : start + len(found)] = found
 
     def _write_tar(self, path: Path) -> None:
+        folders = self.features.target.folder_names(self._config.dataset)
         with tarfile.open(path, "w") as archive:
             for split, examples in self.dataset.split_sizes.items():
                 for start in range(0, examples, _CHUNK):
@@ -358,7 +358,7 @@ class Packer:
                     found, targets = self.read(split, start, start + _CHUNK)
                     for row, contents in enumerate(found):
                         # Numbered within the class's folder, in the split's order.
-                        label = self.features.classes[targets[row]]
+                        label = folders[targets[row]]
                         suffix = _SUFFIX_OF[contents[:2]]
                         member = tarfile.TarInfo(
                             f"{split}/{label}/{start + row:09}.{suffix}"
@@ -370,3 +370,9 @@ class Packer:
 def _output(config: PackConfig) -> Path:
     assert config.pack_dir  # PackConfig refuses a missing one
     return Path(config.pack_dir).expanduser().absolute()
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two encoded inputs, arrays or targets are equal."""
+    # Not by NumPy where it would take bytes for texts, which end before a 0.
+    return one == other if isinstance(one, bytes) else np.array_equal(one, other)

@@ -6,6 +6,7 @@ import numpy as np
 
 from base.errors import UserError
 from pipelines.dataset import Dataset
+from pipelines.features import Image
 
 # Pixels looked at, of images evenly spread over the training split.
 _PIXELS = 5_000_000
@@ -24,13 +25,12 @@ def patch_statistics(dataset: Dataset, size: int) -> dict[str, Any]:
     Raises:
         UserError: the examples are no images, or smaller than a patch.
     """
-    shape = dataset.features.shape
-    if dataset.features.kind != "image":
+    if not isinstance(dataset.features.input, Image):
         raise UserError(
             f"--whitening={size}: {dataset.source.name} holds no images; leave "
             "--whitening out."
         )
-    height, width = (side or 0 for side in shape[:2])
+    height, width = dataset.features.input.size
     if min(height, width) < size:
         raise UserError(
             f"--whitening={size}: the images are of {height}x{width} pixels; expected "

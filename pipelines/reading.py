@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from base.cores import available_cores
 from base.errors import UserError
-from pipelines import cutting, memory, preprocessing
+from pipelines import cutting, memory
 from pipelines.cropping import Cropping
 from pipelines.dataset_options import untuned
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
 from pipelines.sources.base import Source
 from pipelines.tf_messages import first_sentence
 
@@ -28,15 +28,9 @@ class Reader:
         features: what they are once decoded and resized.
     """
 
-    def __init__(self, source: Source, features: Features) -> None:
+    def __init__(self, source: Source, features: ExampleSpec) -> None:
         self.source = source
         self.features = features
-        # A tensor, which every graph captures by reference: none embeds a copy.
-        self._targets = tf.constant(source.targets)
-
-    def targets_at(self, indices: tf.Tensor) -> tf.Tensor:
-        """Labels of the examples at `indices` [k]: as in `Batch`, but for mixup."""
-        return tf.gather(self._targets, indices)
 
     def stream(
         self,
@@ -50,20 +44,21 @@ class Reader:
         Args:
             chunks: of (positions, indices), both int64 [k].
             size: examples in an element of the result.
-            cropping: of images, at their positions; by default the whole is resized.
+            cropping: of inputs, at their positions; by default the whole is resized.
             native: whether it is read on another machine, whose cores TensorFlow counts
                 there, up to 16.
 
         Returns:
-            A dataset of (positions [size], examples [size, …], indices [size]); the
-            last element is smaller where the chunks do not add up.
+            A dataset of (positions [size], inputs [size, …], labels [size, …], indices
+            [size]); the last element is smaller where the chunks do not add up.
         """
-        if self.source.encoding == "image" or cropping is not None:
+        if self.source.encoded or cropping is not None:
             chunks = chunks.rebatch(self._chunk_size)
         return chunks.map(
             lambda positions, indices: (
                 positions,
-                self._examples_at(positions, indices, cropping),
+                self._inputs_at(positions, indices, cropping),
+                self._labels_at(indices),
                 indices,
             ),
             num_parallel_calls=tf.data.AUTOTUNE if native else len(available_cores()),
@@ -81,6 +76,7 @@ class Reader:
                 lambda positions, indices: (
                     positions,
                     self._crops_at(positions, indices, cropping),
+                    self._labels_at(indices),
                     indices,
                 ),
                 num_parallel_calls=len(available_cores()),
@@ -89,8 +85,8 @@ class Reader:
         )
 
     @tf.autograph.experimental.do_not_convert  # it has nothing to convert, slowly
-    def read(self, indices: np.ndarray) -> Any:
-        """The examples at `indices`, decoded: NumPy arrays [k, …].
+    def read(self, indices: np.ndarray) -> tuple[Any, Any]:
+        """Inputs and labels of the examples at `indices`: NumPy arrays [k, …].
 
         Raises:
             UserError: one cannot be read; named.
@@ -101,19 +97,22 @@ class Reader:
         read: list[Any] = []
         try:
             stream = untuned(self.stream(chunks, _CHUNK))
-            read += [examples for _, examples, _ in stream.as_numpy_iterator()]
+            read += [one[1:3] for one in stream.as_numpy_iterator()]
         except (tf.errors.OpError, OSError) as error:
             raise UserError(self.find_bad_example(indices) or str(error)) from error
-        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *read)
+        both = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *read)
+        inputs, labels = both
+        return inputs, labels
 
     def find_bad_example(self, indices: np.ndarray) -> str | None:
         """The first example at `indices` that cannot be read, and why, in one line."""
         for index in np.asarray(indices, np.int64):
             try:
                 found = self.source.read(np.array([index]))
-                if self.source.encoding == "image":
+                if self.source.encoded:
                     (contents,) = found
-                    preprocessing.prepare_image(contents, self._image_shape)
+                    self._decode(contents)
+                self.source.read_targets(np.array([index]))
             except (tf.errors.OpError, OSError, ValueError) as error:
                 reason = getattr(error, "message", None) or str(error)
                 return (
@@ -124,38 +123,38 @@ class Reader:
 
     @property
     def example_bytes(self) -> int:
-        """Bytes of a decoded example in memory."""
-        pixels = int(np.prod([side or 0 for side in self.features.shape]))
-        return pixels if self.features.kind == "image" else 4 * pixels
+        """Bytes of a decoded example's input in memory."""
+        return self.features.input.example_bytes
 
     @property
     def _chunk_size(self) -> int:
-        """Images that one call decodes: many small ones, but few large ones.
+        """Inputs that one call decodes: many small ones, but few large ones.
 
         An element of a tf.data.Dataset costs some 100 µs, a JPEG of 32×32 pixels 20;
         large images in small chunks keep all cores at work on one batch.
         """
-        height, width, _ = self._image_shape
-        return max(1, min(_LARGEST_CHUNK, _CHUNK_PIXELS // (height * width)))
+        pixels = self.features.input.pixels
+        return max(1, min(_LARGEST_CHUNK, _CHUNK_PIXELS // pixels))
 
     @property
     def _crops_at_once(self) -> int:
         """Crops that one call makes: of encoded images fewer, which make a graph."""
-        height, width, _ = self._image_shape
-        fitting = max(1, 4 * _CHUNK_PIXELS // (height * width))
-        is_encoded = self.source.encoding == "image"
-        return min(fitting, _LARGEST_GRAPH if is_encoded else _LARGEST_CHUNK)
+        fitting = max(1, 4 * _CHUNK_PIXELS // self.features.input.pixels)
+        return min(fitting, _LARGEST_GRAPH if self.source.encoded else _LARGEST_CHUNK)
 
-    def _examples_at(
+    def _labels_at(self, indices: tf.Tensor) -> Any:
+        return self.features.target.prepare(self.source.lookup_targets(indices))
+
+    def _inputs_at(
         self, positions: tf.Tensor, indices: tf.Tensor, cropping: Cropping | None
     ) -> Any:
         source = self.source
-        if source.encoding != "image":
+        if not source.encoded:
             found = source.lookup(indices)
             if cropping is not None:
                 return cropping.cut(found, positions)
-            return self._resized(found)
-        channels = self._image_shape[2]
+            return self.features.input.prepare(found)
+        channels = self.features.input.complete_shape[-1]
         drawn = positions if cropping is None else cropping.draw(positions)
 
         def decoded(one: Any) -> tf.Tensor:
@@ -167,35 +166,24 @@ class Reader:
         return tf.map_fn(
             decoded,
             (source.lookup(indices) if source.batched else indices, drawn),
-            fn_output_signature=tf.TensorSpec(self._image_shape, tf.uint8),
+            fn_output_signature=tf.nest.map_structure(
+                lambda spec: tf.TensorSpec(spec.shape[1:], spec.dtype),
+                self.features.input.batch_spec(),
+            ),
         )
 
     def _crops_at(
         self, positions: tf.Tensor, indices: tf.Tensor, cropping: Cropping
     ) -> tf.Tensor:
         source = self.source
-        if source.encoding != "image":
+        if not source.encoded:
             return cutting.cut_arrays(cropping, source, positions, indices)
         if source.batched:
             contents = tf.unstack(source.lookup(indices))
         else:
             contents = [source.lookup(index) for index in tf.unstack(indices)]
-        return cutting.cut_images(cropping, contents, positions, self._image_shape[2])
+        channels = self.features.input.complete_shape[-1]
+        return cutting.cut_images(cropping, contents, positions, channels)
 
-    def _decode(self, contents: tf.Tensor) -> tf.Tensor:
-        if self.source.features.shape[:2] == self._image_shape[:2]:
-            image = preprocessing.decode_image(contents, self._image_shape[2])
-            return tf.ensure_shape(image, self._image_shape)
-        return preprocessing.prepare_image(contents, self._image_shape)
-
-    def _resized(self, examples: Any) -> Any:
-        if self.features.kind != "image":
-            return examples
-        height, width, _ = self._image_shape
-        return preprocessing.resize_images(examples, (height, width))
-
-    @property
-    def _image_shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.features.shape
-        assert height and width and channels  # complete once a dataset is open
-        return height, width, channels
+    def _decode(self, contents: tf.Tensor) -> Any:
+        return self.features.input.decode(contents, self.source.features.input)

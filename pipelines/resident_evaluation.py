@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from pipelines import resident
@@ -14,17 +13,17 @@ class HeldBatches:
 
     Args:
         examples: the decoded examples, of n each.
-        labels: of the examples.
+        labels: of the examples, of n each.
+        size: n.
         batch_size: examples in a batch.
 
     Attributes:
         count: how many batches there are.
     """
 
-    def __init__(self, examples: Any, labels: np.ndarray, batch_size: int) -> None:
-        self._examples = resident.hold(examples)
-        self._labels = tf.constant(labels)
-        self._size = len(labels)
+    def __init__(self, examples: Any, labels: Any, size: int, batch_size: int) -> None:
+        self._held = resident.hold((examples, labels))
+        self._size = size
         self._batch_size = batch_size
         self.count = -(-self._size // batch_size)
 
@@ -44,6 +43,5 @@ class HeldBatches:
         slots = begin + tf.range(count, dtype=tf.int64)
         is_real = slots < self._size
         chosen = tf.where(is_real, slots, 0)
-        examples = resident.gather(self._examples, chosen, count)
-        labels = tf.gather(self._labels, chosen)
+        examples, labels = resident.gather(self._held, chosen, count)
         return Batch(examples, labels, tf.cast(is_real, tf.float32)).as_floats()

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from base.errors import UserError, did_you_mean
-from pipelines.config import BALANCED, DataConfig, parse_class_weights
+from pipelines.config import DataConfig
+from pipelines.features.targets import TargetWeights
 from pipelines.sources.base import Source
 
 
@@ -18,12 +18,12 @@ class ExampleWeights:
 
     Attributes:
         of_examples: float32 [n], by index into the source; of use for training alone.
-        of_classes: float32 [classes], for labels that are shares of classes; None
-            where the examples' own weights differ.
+        of_classes: for labels that are shares of classes; None where the examples' own
+            weights differ.
     """
 
     of_examples: np.ndarray
-    of_classes: np.ndarray | None = None
+    of_classes: TargetWeights | None = None
 
 
 def example_weights(
@@ -45,50 +45,22 @@ def example_weights(
     weights = weights.astype(np.float64)
     by_class = None
     if config.class_weights is not None:
-        by_class = _class_weights(config, source, train)
-        weights = weights * by_class[source.targets]
+        by_class = source.features.target.class_weights(
+            config.class_weights, source.read_targets(train), source.name
+        )
+        everything = np.arange(len(source))
+        weights = weights * by_class.of(source.read_targets(everything))
     mean = weights[train].mean()
     of_classes = None
     if by_class is not None and source.weights is None:
-        of_classes = (by_class / mean).astype(np.float32)
+        of_classes = by_class.scaled(mean)
     return ExampleWeights((weights / mean).astype(np.float32), of_classes)
 
 
-def describe_weights(
-    weights: ExampleWeights, source: Source, train: np.ndarray
-) -> dict[str, Any]:
+def describe_weights(weights: ExampleWeights, train: np.ndarray) -> dict[str, Any]:
     """What dataset.json says of them: plain JSON values."""
     used = weights.of_examples[train]
     described: dict[str, Any] = {"least": float(used.min()), "most": float(used.max())}
     if weights.of_classes is not None:
-        names = source.features.classes
-        values = [float(value) for value in weights.of_classes]
-        described["classes"] = dict(zip(names, values, strict=True))
+        described["classes"] = weights.of_classes.by_name()
     return described
-
-
-def _class_weights(config: DataConfig, source: Source, train: np.ndarray) -> np.ndarray:
-    """The weight of each class: float64 [classes].
-
-    `balanced` is the mean number of examples of a class over the class's own, as in
-    scikit-learn (King and Zeng 2001): all classes together weigh the same.
-    """
-    assert config.class_weights is not None
-    names = source.features.classes
-    if not names:
-        raise UserError(
-            f"--class_weights={config.class_weights}: {source.name} has no classes but "
-            "values; leave it out."
-        )
-    if config.class_weights == BALANCED:
-        counts = np.bincount(source.targets[train], minlength=len(names))
-        return len(train) / (len(names) * np.maximum(counts, 1.0))
-    weights = np.ones(len(names))
-    for name, weight in parse_class_weights(config.class_weights).items():
-        if name not in names:
-            raise UserError(
-                f"--class_weights={config.class_weights}: {source.name} has no class "
-                f"{name!r}{did_you_mean(name, names)}. It has {', '.join(names[:20])}."
-            )
-        weights[names.index(name)] = weight
-    return weights

@@ -33,10 +33,9 @@ def split_source(source: Source, split: str) -> dict[str, np.ndarray]:
     if "test" in given:
         total = train + validation
         train, validation, test = train / total, validation / total, 0.0
-    strata = source.targets if source.features.task == "classification" else None
     cut = cut_by_content(
         source.content_hashes()[whole],
-        None if strata is None else strata[whole],
+        source.features.target.strata(source.read_targets(whole)),
         (train, validation, test),
     )
     parts = {name: whole[indices] for name, indices in zip(SPLITS, cut, strict=True)}
@@ -67,18 +66,18 @@ def check_splits(source: Source, splits: Mapping[str, np.ndarray], split: str) -
 
 
 def cut_by_content(
-    hashes: np.ndarray, classes: np.ndarray | None, fractions: tuple[float, ...]
+    hashes: np.ndarray, strata: np.ndarray | None, fractions: tuple[float, ...]
 ) -> list[np.ndarray]:
-    """Cuts examples into parts by content hash, within each class.
+    """Cuts examples into parts by content hash, within each stratum, such as a class.
 
-    The examples of a class are ranked by hash and cut at the fractions, so that parts
-    are exact to one example a class, and depend on contents alone: on no order and no
-    seed. Equal contents share a rank, and if their classes differ, the lowest class:
-    they fall into one part.
+    The examples of a stratum are ranked by hash and cut at the fractions, so that parts
+    are exact to one example a stratum, and depend on contents alone: on no order and no
+    seed. Equal contents share a rank, and if their strata differ, the lowest one: they
+    fall into one part.
 
     Args:
         hashes: uint8 [n, 32].
-        classes: int64 [n], or None for one class, as in regression.
+        strata: int64 [n], or None for one, as of values.
         fractions: of each part, adding up to 1.
 
     Returns:
@@ -88,9 +87,9 @@ def cut_by_content(
     # Sorted by hash, so that ranks among contents are ranks by hash.
     contents, content_of = np.unique(keys, return_inverse=True)
     stratum = np.zeros(len(contents), np.int64)
-    if classes is not None:
+    if strata is not None:
         stratum[:] = np.iinfo(np.int64).max
-        np.minimum.at(stratum, content_of, classes)
+        np.minimum.at(stratum, content_of, strata)
     part_of = np.zeros(len(contents), np.int64)
     bounds = np.cumsum(fractions)[:-1]
     for value in np.unique(stratum):

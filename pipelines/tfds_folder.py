@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines import serialization
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
 from pipelines.sources.base import SPLITS
 
 NAME = "packed"
@@ -29,7 +29,7 @@ class Part:
 
 
 def write_metadata(
-    folder: Path, parts: Sequence[Part], features: Features, encoded: bool
+    folder: Path, parts: Sequence[Part], features: ExampleSpec, encoded: bool
 ) -> None:
     """Writes features.json and dataset_info.json, by which TFDS opens the folder."""
     import tensorflow_datasets as tfds
@@ -57,6 +57,6 @@ def write_metadata(
         features=serialization.tfds_features(features, encoded),
         split_infos=infos,
         filename_template=template,
-        supervised_keys=(features.kind, "label") if features.classes else None,
+        supervised_keys=(features.input.field, features.target.field),
         check_data=False,
     )

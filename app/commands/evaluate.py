@@ -8,5 +8,7 @@ CONFIG = EvaluateConfig
 def run(config: EvaluateConfig) -> int:
     """Evaluates; returns the exit status."""
     from app.runs import evaluate
+    from base.errors import EXIT_DONE
 
-    return evaluate.evaluate(config)
+    print(evaluate.report(evaluate.evaluate(config)))
+    return EXIT_DONE

@@ -8,5 +8,7 @@ CONFIG = ExportConfig
 def run(config: ExportConfig) -> int:
     """Exports; returns the exit status."""
     from app.serving import exporting
+    from base.errors import EXIT_DONE
 
-    return exporting.export(config)
+    print(exporting.report(exporting.export(config)))
+    return EXIT_DONE

@@ -17,7 +17,7 @@ def run(config: PackingConfig) -> int:
         return EXIT_DONE
     pause = PauseRequest()
     try:
-        with pause.installed():
+        with pause.installed(ends_process=True):
             path = packing.pack(config.pack, pause.is_asked, print)
     except packing.PackPaused:
         raise Interrupted(

@@ -2,7 +2,7 @@
 
 from app.configs import flags
 from app.configs.commands import TrainConfig
-from base import files
+from base.errors import EXIT_DONE, Interrupted
 from models import registry
 
 CONFIG = TrainConfig
@@ -18,8 +18,16 @@ def more_help() -> str:
 
 
 def run(config: TrainConfig) -> int:
-    """Trains; returns the exit status."""
+    """Trains; returns the exit status.
+
+    Raises:
+      Interrupted: paused; the same command goes on.
+    """
     from app.runs import train
 
-    with files.disk_failures_named(str(config.run.run_dir)):
-        return train.train(config)
+    outcome = train.train(config, ends_process=True)
+    if outcome.state == "interrupted":
+        raise Interrupted(outcome.told)
+    if outcome.told:
+        print(outcome.told)
+    return EXIT_DONE

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import tensorflow as tf
 
@@ -151,6 +151,39 @@ def _served(cluster: Cluster) -> list[tuple[str, str]]:
         for job in ("ps", "worker")
         for index, address in enumerate(cluster.jobs[job])
     ]
+
+
+class Started(Protocol):
+    """A run that goes on."""
+
+    @property
+    def step(self) -> int:
+        """The last step that was done."""
+
+    def standstill(self) -> Standstill | None:
+        """Steps that workers of parameter servers owe; None while they owe none."""
+
+
+def failures_named(
+    cluster: Cluster, timeout: float, run: Callable[[], Started | None]
+) -> contextlib.AbstractContextManager[None]:
+    """Within it a task that fails ends the process with status 75, by name.
+
+    Args:
+      cluster: the tasks.
+      timeout: seconds without an answer, or without the end of a step.
+      run: gives the run once there is one.
+    """
+
+    def last_step() -> int:
+        return started.step if (started := run()) else 0
+
+    def standstill() -> Standstill | None:
+        return started.standstill() if (started := run()) else None
+
+    if not cluster.servers:
+        return peers.failures_named(cluster, last_step)
+    return Watch(cluster, timeout, last_step, standstill).running()
 
 
 class Watch:

@@ -5,12 +5,14 @@ TensorFlow to the version in which they hold. Nothing else in `app` reaches into
 test looks.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
+from tensorflow.python.framework import config
 
 # Of parameter servers: changes a variable by a function; the last says whether grouped.
 Update = Callable[[Any, Callable[..., Any], Any, Any, bool], Any]
@@ -48,6 +50,32 @@ def configure_coordination(workers: int, milliseconds: int) -> None:
         heartbeat_timeout_in_ms=milliseconds // 2,
         shutdown_barrier_timeout_in_ms=milliseconds,
     )
+
+
+@contextlib.contextmanager
+def state_kept() -> Iterator[None]:
+    """Within it eager mode, determinism and the global seed may change.
+
+    Relies on `config.is_op_determinism_enabled`, `disable_op_determinism`, and on the
+    context's `_seed` and `_rng`, the seed with the place in what follows from it, and
+    `_set_global_seed`, which also drops the kernels that keep a seed.
+    """
+    eager = tf.config.functions_run_eagerly()
+    deterministic = config.is_op_determinism_enabled()
+    held = context.context()
+    seed, numbers = held._seed, getattr(held, "_rng", None)  # none before a seed
+    place = numbers and numbers.getstate()
+    try:
+        yield
+    finally:
+        if tf.config.functions_run_eagerly() != eager:
+            tf.config.run_functions_eagerly(eager)
+        if not deterministic and config.is_op_determinism_enabled():
+            config.disable_op_determinism()
+        held._set_global_seed(seed)
+        if numbers is not None:
+            numbers.setstate(place)
+            held._rng = numbers
 
 
 def replace_update(

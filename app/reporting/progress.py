@@ -24,8 +24,8 @@ class ProgressDisplay:
     Args:
       total_steps: of the whole training.
       first_step: where this start begins.
-      mode: `auto` (a bar where `stream` is a terminal, lines elsewhere), `bar`, `lines`
-        or `quiet`, which prints nothing at all.
+      mode: `auto` (a bar where `stream` is a terminal or a notebook, lines elsewhere),
+        `bar`, `lines` or `quiet`, which prints nothing at all.
       stream: where it is shown; standard output by default.
     """
 
@@ -41,7 +41,7 @@ class ProgressDisplay:
             raise ValueError(f"mode is one of {', '.join(_MODES)}, got {mode!r}")
         self._stream = sys.stdout if stream is None else stream
         if mode == "auto":
-            mode = "bar" if self._stream.isatty() else "lines"
+            mode = "bar" if _shows_a_bar(self._stream) else "lines"
         self._mode = mode
         self._total_steps = total_steps
         self._first_step = self._step = first_step
@@ -130,6 +130,11 @@ class ProgressDisplay:
             dynamic_ncols=True,
             smoothing=0.05,
         )
+
+
+def _shows_a_bar(stream: TextIO) -> bool:
+    """Whether a line can be written over: on a terminal, or in a notebook's output."""
+    return stream.isatty() or type(stream).__module__.startswith("ipykernel.")
 
 
 def _duration(seconds: float | None) -> str:

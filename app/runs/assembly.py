@@ -26,6 +26,7 @@ from app.training.segments import SynchronousTrainer
 from app.training.step import TrainerParts
 from pipelines import augmentation
 from pipelines.dataset import Dataset
+from pipelines.features import ExampleSpec
 from pipelines.feed import Feed
 from pipelines.order import Order
 
@@ -190,12 +191,12 @@ def make_trainer(parts: Parts) -> Trainer:
 def _what_speed_depends_on(
     config: TrainConfig, strategy: tf.distribute.Strategy, description: dict[str, Any]
 ) -> dict[str, Any]:
-    features = description["features"]
+    features = ExampleSpec.from_json(description["features"])
     return {
         "model": config.model.model,
         "model_args": config.model.model_args,
-        "shape": features["shape"],
-        "classes": len(features["classes"]),
+        "shape": list(features.input.shape),
+        "outputs": features.target.width,
         "batch_size": config.data.batch_size,
         "augment": config.data.augment,
         "optimizer": config.optimizer.optimizer,

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from app.configs.commands import TrainConfig
 from app.runs.folder import RunFolder
 from base.errors import UserError
 from pipelines import patches
 from pipelines.dataset import Dataset, open_dataset, open_whole
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
+from pipelines.sources.base import TAKEN_FOR
 
 # Examples that are left out and named on the screen; the rest is counted.
 _NAMED = 20
@@ -25,7 +24,11 @@ def open_data(config: TrainConfig) -> Dataset:
     Raises:
       UserError: it is not there, or not fit for training.
     """
-    return _telling_what_is_left_out(open_dataset(config.data))
+    dataset = open_dataset(config.data)
+    taken_for = dataset.source.notes.get(TAKEN_FOR)
+    if taken_for is not None:
+        print(f"{dataset.source.name}: {taken_for}", file=sys.stderr)
+    return _telling_what_is_left_out(dataset)
 
 
 def open_other_data(
@@ -36,7 +39,7 @@ def open_other_data(
     Raises:
       UserError: it is not there, or holds other classes or kinds of examples.
     """
-    features = Features.from_json(description["features"])
+    features = ExampleSpec.from_json(description["features"])
     data = dataclasses.replace(config.data, dataset=dataset)
     return _telling_what_is_left_out(open_whole(data, features))
 
@@ -65,18 +68,13 @@ def describe_data(dataset: Dataset, whitening: int = 0) -> dict[str, Any]:
     Raises:
       UserError: the examples have no such patches.
     """
-    statistics: dict[str, Any] = {"target_mean": [], "target_std": []}
-    if dataset.features.kind == "table":
-        from pipelines import tables  # here, as it imports Arrow
-
-        rows = dataset.source.read(dataset.splits["train"])
-        assert isinstance(rows, dict)  # as a table's are
-        statistics["columns"] = tables.learn_columns(rows, dataset.features.columns)
-    if dataset.features.task == "regression":
-        targets = dataset.source.targets[dataset.splits["train"]].astype(np.float64)
-        targets = targets.reshape(len(targets), -1)
-        statistics["target_mean"] = targets.mean(0).tolist()
-        statistics["target_std"] = targets.std(0).tolist()
+    source, train = dataset.source, dataset.splits["train"]
+    statistics: dict[str, Any] = {
+        "target_mean": [],
+        "target_std": [],
+        **dataset.features.input.statistics(lambda: source.read(train)),
+        **dataset.features.target.statistics(source.read_targets(train)),
+    }
     if whitening:
         statistics["patches"] = patches.patch_statistics(dataset, whitening)
     return {**dataset.summary(), "statistics": statistics}

@@ -5,9 +5,9 @@ touched. Read `train` first.
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,17 @@ import tensorflow as tf
 
 from app.configs.commands import TrainConfig
 from app.configs.training import Interval
-from app.distribution import peers, servers, strategies
+from app.distribution import servers, strategies
 from app.distribution.agreement import Agreement
 from app.distribution.cluster import Cluster, from_environment
 from app.distribution.outstanding_steps import Standstill
 from app.reporting import summary
-from app.runs import precision, validation_sets
+from app.runs import failures, precision, validation_sets
 from app.runs.assembly import Parts, build_parts, make_trainer, trainer_parts
 from app.runs.data import require_same_data
 from app.runs.folder import RunFolder, Start, decide_start
 from app.runs.journal import Journal
-from app.runs.numerics import set_threads
+from app.runs.numerics import contained, set_threads
 from app.runs.results import Results, better_by
 from app.training import checkpoints, nonfinite
 from app.training.actions import Checkpoint, Evaluate, LogNorms
@@ -37,24 +37,65 @@ from app.training.segments import StepResult
 from app.training.signals import PauseRequest
 from app.training.state import TrainState, weights_sha256
 from base import files
-from base.errors import EXIT_DONE, Interrupted, TrainingFailed, UserError
+from base.errors import (
+    Interrupted,
+    NonFinite,
+    Paused,
+    TrainingFailed,
+    UnreadableExample,
+    UserError,
+)
 from models.description import layer_table
 
 # Steps that a stream may be ahead of the one that is trained.
 _READ_AHEAD = 64
 
 
-def train(config: TrainConfig) -> int:
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a start of a run came to.
+
+    Attributes:
+      state: `finished` or `interrupted`, as in results.json.
+      told: what is left to say of it; empty where all is said.
+    """
+
+    state: str
+    told: str = ""
+
+
+def train(config: TrainConfig, *, ends_process: bool = False) -> Outcome:
     """Trains into the run folder, or goes on with the run in it.
+
+    Args:
+      config: the flags.
+      ends_process: whether the process ends with it, as a command's does. Only such a
+        one may be a task of a cluster, which ends with the others.
 
     Raises:
       UserError: the flags, the data or the folder are not fit; nothing was changed.
-      Interrupted: paused; the same command goes on.
+      Interrupted: the disk can no longer be written; the same command goes on.
       TrainingFailed: a value was not finite, or a record could not be read.
     """
+    cluster = _cluster(config)
+    if not ends_process and cluster.workers:
+        raise UserError(
+            "the environment (TF_CONFIG, SLURM) makes this process one of several that"
+            " train together, which end together: expected the command for that,"
+            " `atelier train`, or an environment that names this process alone"
+        )
+    # TensorFlow's state is no more touched where peers may have left.
+    alone = contextlib.nullcontext() if cluster.workers else contained()
+    try:
+        with alone, files.disk_failures_named(str(config.run.run_dir)):
+            return _train(config, cluster, ends_process)
+    except Paused as pause:
+        return Outcome("interrupted", str(pause))
+
+
+def _train(config: TrainConfig, cluster: Cluster, ends_process: bool) -> Outcome:
     assert config.run.run_dir is not None  # RunConfig refuses a missing one
     folder = RunFolder(pathlib.Path(config.run.run_dir))
-    cluster = _cluster(config)
     if cluster.servers and not cluster.is_chief:
         strategies.require_fit(config.distribution, cluster)
         set_threads(config)
@@ -67,19 +108,22 @@ def train(config: TrainConfig) -> int:
             config = precision.as_begun(config, folder)
             changed = folder.require_same_mathematics(config)
             if decide_start(folder, has_checkpoint=False) is Start.FINISHED:
-                if cluster.is_chief:
-                    print(f"{folder.path} is finished: nothing to do.")
-                    print(summary.describe(folder.path))
-                return EXIT_DONE
+                return _finished_before(folder, cluster)
         is_new = not folder.flags.exists()
         run: Run | None = None
-        with _failures_named(config, cluster, lambda: run):
+        timeout = config.distribution.peer_timeout
+        with servers.failures_named(cluster, timeout, lambda: run):
             parts = build_parts(config, cluster)
             if is_new:
                 _hold(held, folder, cluster)
             run = Run(folder, parts)
-            run.go(changed)
-    return EXIT_DONE
+            run.go(changed, ends_process)
+    return Outcome("finished")
+
+
+def _finished_before(folder: RunFolder, cluster: Cluster) -> Outcome:
+    told = f"{folder.path} is finished: nothing to do.\n{summary.describe(folder.path)}"
+    return Outcome("finished", told if cluster.is_chief else "")
 
 
 def _cluster(config: TrainConfig) -> Cluster:
@@ -89,27 +133,11 @@ def _cluster(config: TrainConfig) -> Cluster:
     return from_environment(os.environ, wanted.parameter_servers if asynchronous else 0)
 
 
-def _failures_named(
-    config: TrainConfig, cluster: Cluster, run: "Callable[[], Run | None]"
-) -> contextlib.AbstractContextManager[None]:
-    """Within it a task that fails ends the process with status 75, by name."""
-
-    def last_step() -> int:
-        return started.step if (started := run()) else 0
-
-    def standstill() -> Standstill | None:
-        return started.standstill() if (started := run()) else None
-
-    if not cluster.servers:
-        return peers.failures_named(cluster, last_step)
-    timeout = config.distribution.peer_timeout
-    return servers.Watch(cluster, timeout, last_step, standstill).running()
-
-
 def _hold(held: contextlib.ExitStack, folder: RunFolder, cluster: Cluster) -> None:
     """Locks the folder for its only writer; the other workers read it."""
     if cluster.is_chief:
         held.enter_context(folder.locked())
+        held.enter_context(failures.recorded(folder))
 
 
 class Run:
@@ -144,17 +172,17 @@ class Run:
         """Steps that workers of parameter servers owe; None while they owe none."""
         return self._trainer.standstill()
 
-    def go(self, changed: dict[str, list[Any]]) -> None:
+    def go(self, changed: dict[str, list[Any]], ends_process: bool) -> None:
         """Trains from where the folder is.
 
         Raises:
-          Interrupted: paused and saved.
+          Paused: it was asked for, and is saved.
           TrainingFailed: the run cannot go on.
         """
         start = self._begin() if self._parts.cluster.is_chief else self._follow()
         step = self.step
         self._results.start(
-            resumed=start is not Start.FRESH, task=self._parts.network.task
+            resumed=start is not Start.FRESH, network=self._parts.network
         )
         self._write_results()
         journal = self._open_journal(start)
@@ -165,7 +193,7 @@ class Run:
                 writer=self._writer,
                 saved_step=step if start is Start.RESUME else -1,
             )
-            with self._pause.installed():
+            with self._pause.installed(ends_process):
                 self._train(journal, checkpoint, start)
             self._end("finished")
             journal.finish()
@@ -192,7 +220,7 @@ class Run:
             self._loop(journal, checkpoint).run()
             self._writer.wait()
         except Interrupted as reason:
-            self._save_and_pause(checkpoint, str(reason))
+            self._save_and_pause(checkpoint, reason)
         except TrainingFailed:
             self._end("failed")
             raise
@@ -214,7 +242,7 @@ class Run:
         if found is None:
             return error
         self._end("failed")
-        return UserError(found)
+        return UnreadableExample(found)
 
     def _begin(self) -> Start:
         """Decides where to start from, and takes the state over."""
@@ -327,14 +355,16 @@ class Run:
             self._parts.last_step,
         )
 
-    def _save_and_pause(self, checkpoint: Checkpoint, reason: str) -> None:
+    def _save_and_pause(self, checkpoint: Checkpoint, reason: Interrupted) -> None:
         step = self._state.progress.step
         if step > 0:
             checkpoint.save(self._state)
             self._writer.wait()
         self._end("interrupted")
         self._agreement.part()
-        raise Interrupted(
+        # A disk that failed stays one; any other reason is a pause, which is saved.
+        kind = Paused if type(reason) is Interrupted else type(reason)
+        raise kind(
             f"{reason}; saved at step {step} of {self._parts.last_step} in"
             f" {self._folder.path}: the same command goes on"
         )
@@ -366,7 +396,7 @@ class Run:
         self._writer.close()
         steps = checkpoints.steps_of(self._folder.checkpoints)
         good = f"that of step {steps[-1]}" if steps else "none"
-        raise TrainingFailed(
+        raise NonFinite(
             f"step {result.step} gave a loss of {result.loss:g}: {culprit} was the"
             f" first that was not finite; last good checkpoint: {good}; lower"
             " --learning_rate or set --clip_norm, in a new --run_dir"

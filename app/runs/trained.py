@@ -16,6 +16,8 @@ from base.errors import UserError
 def load_network(folder: RunFolder, checkpoint: str) -> tuple[Network, int]:
     """The network of a run with the weights of a checkpoint, and the weights' step.
 
+    It sets precision and seeds: call it within `numerics.contained`.
+
     Args:
       folder: of the run.
       checkpoint: `best` or `last`.

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from pipelines.features import Column
+from pipelines.features import TableColumn
 
 # Stands for a feature that a tf.train.Example of whole numbers leaves out.
 _ABSENT = tf.int64.min
@@ -40,7 +40,7 @@ class ServedColumn:
 
 
 def serve(
-    columns: Sequence[Column], missing: Collection[str] = ()
+    columns: Sequence[TableColumn], missing: Collection[str] = ()
 ) -> tuple[ServedColumn, ...]:
     """How the columns of a table are served.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-_STRANGERS = ("app", "models", "pipelines", "tuning")
+_STRANGERS = ("app", "atelier", "base", "models", "pipelines", "tuning")
 Call = Callable[..., dict[str, Any]]
 # Inputs of a signature by name, [rows, …] each.
 Batch = dict[str, Any]

@@ -74,12 +74,30 @@ class _Active(threading.local):
 
 _active = _Active()
 _keras_next = keras.random.SeedGenerator.next
+_asking = threading.Lock()
+_askers = 0
 
 
 def _next_key(generator: keras.random.SeedGenerator, ordered: bool = True) -> tf.Tensor:
     if _active.keys is None:
         return _keras_next(generator, ordered)
     return _active.keys.next()
+
+
+@contextlib.contextmanager
+def _steps_asked() -> Iterator[None]:
+    """Within it, in any thread, Keras' generators ask the step where there is one."""
+    global _askers
+    with _asking:
+        _askers += 1
+        keras.random.SeedGenerator.next = _next_key
+    try:
+        yield
+    finally:
+        with _asking:
+            _askers -= 1
+            if not _askers:
+                keras.random.SeedGenerator.next = _keras_next
 
 
 @contextlib.contextmanager
@@ -90,12 +108,8 @@ def keyed_draws(
 
     A layer draws in the order of the model's call, so n stands for the layer.
     """
-    keras.random.SeedGenerator.next = _next_key
-    outer, _active.keys = _active.keys, _Keys(seed, tf.cast(step, tf.int64), replica)
-    try:
+    with _steps_asked(), _active_keys(_Keys(seed, tf.cast(step, tf.int64), replica)):
         yield
-    finally:
-        _active.keys = outer
 
 
 def is_keyed() -> bool:
@@ -112,7 +126,13 @@ def current() -> _Keys:
 @contextlib.contextmanager
 def keyed_as(keys: _Keys) -> Iterator[None]:
     """Within it draws are those that followed `current()`, once more."""
-    outer, _active.keys = _active.keys, dataclasses.replace(keys)
+    with _steps_asked(), _active_keys(dataclasses.replace(keys)):
+        yield
+
+
+@contextlib.contextmanager
+def _active_keys(keys: _Keys) -> Iterator[None]:
+    outer, _active.keys = _active.keys, keys
     try:
         yield
     finally:

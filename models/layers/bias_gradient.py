@@ -1,5 +1,7 @@
 """TensorFlow's gradient of a bias, put right where it is wrong: bfloat16 on CPUs."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -20,6 +22,16 @@ def correct() -> None:
     Other dtypes, and GPUs, go by TensorFlow's own.
     """
     tf_internals.replace_gradient(_OPERATION, _gradient)
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Within it `correct` may be called; afterwards the gradient is what it was."""
+    before = tf_internals.registered_gradient(_OPERATION)
+    try:
+        yield
+    finally:
+        tf_internals.replace_gradient(_OPERATION, before)
 
 
 _tensorflow_own = tf_internals.registered_gradient(_OPERATION)

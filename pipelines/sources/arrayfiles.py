@@ -1,14 +1,15 @@
-"""What .npz and .h5 files of arrays have in common: names, kinds, targets, splits."""
+"""What .npz and .h5 files of arrays have in common: names, features, splits."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from base.errors import UserError
-from pipelines.features import Features
+from pipelines.features import InputFeature, Recognized, registry
 from pipelines.memory import available_memory
+from pipelines.sources.base import TAKEN_FOR
 
 SPLIT_NAMES = {
     "train": "train",
@@ -19,25 +20,6 @@ SPLIT_NAMES = {
 }
 CLASS_NAMES = "classes"
 _EXPECTED = "expected arrays x_train and y_train, with or without x_test, y_test…"
-
-
-class Kind(NamedTuple):
-    """What an array of examples holds, its rows left out.
-
-    Attributes:
-        kind: `image` or `vector`.
-        shape: of one example.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-
-
-class Labels(NamedTuple):
-    """Targets as a source has them: `classes` is empty for regression."""
-
-    targets: np.ndarray
-    classes: tuple[str, ...]
 
 
 def pair_names(name: str, names: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -68,32 +50,30 @@ def pair_names(name: str, names: Iterable[str]) -> dict[str, tuple[str, str]]:
     return pairs
 
 
-def kind_of(name: str, array: str, shape: Sequence[int], dtype: np.dtype) -> Kind:
+def input_of(
+    name: str, array: str, shape: Sequence[int], dtype: np.dtype
+) -> InputFeature:
     """What `array` holds, told by its shape and type.
 
     Raises:
         UserError: it is neither uint8 images nor numbers in rows.
     """
-    size = tuple(shape[1:])
-    if dtype == np.uint8 and len(size) == 2:
-        return Kind("image", (*size, 1))
-    if dtype == np.uint8 and len(size) == 3 and size[2] in (1, 3):
-        return Kind("image", size)
-    if dtype.kind in "iufb" and len(size) == 1:
-        return Kind("vector", size)
-    raise UserError(
-        f"{array} in {name} is {dtype} {list(shape)}; expected images as uint8 "
-        "[n,H,W] or [n,H,W,1 or 3] from 0 to 255, or numbers [n,features]."
-    )
+    found = registry.input_of_array(shape[1:], dtype)
+    if found is None:
+        raise UserError(
+            f"{array} in {name} is {dtype} {list(shape)}; expected images as uint8 "
+            "[n,H,W] or [n,H,W,1 or 3] from 0 to 255, or numbers [n,features]."
+        )
+    return found
 
 
-def check_together(name: str, kinds: Mapping[str, tuple[str, Kind]]) -> Kind:
-    """The one kind of all splits, by split and the array's name.
+def check_together(name: str, inputs: Mapping[str, InputFeature]) -> InputFeature:
+    """The one input of all splits, by the array's name.
 
     Raises:
         UserError: they differ.
     """
-    (first_name, first), *others = kinds.values()
+    (first_name, first), *others = inputs.items()
     for other_name, other in others:
         if other != first:
             raise UserError(
@@ -103,99 +83,38 @@ def check_together(name: str, kinds: Mapping[str, tuple[str, Kind]]) -> Kind:
     return first
 
 
-def labels_of(
-    name: str, parts: Mapping[str, np.ndarray], classes: np.ndarray | None
-) -> Labels:
+def targets_of(
+    name: str, parts: Mapping[str, np.ndarray], names: np.ndarray | None
+) -> Recognized:
     """Targets of all splits, one after the other: integers are classes, floats values.
 
     Args:
         name: of the file.
         parts: targets by array's name, [n] or [n, targets].
-        classes: names of the classes 0, 1, …, if the file has them.
+        names: of the classes or labels 0, 1, …, if the file has them.
 
     Raises:
         UserError: the targets are of no such type, or outside the classes.
     """
-    for array, values in parts.items():
-        if values.dtype.kind not in "iubf" or values.ndim not in (1, 2):
-            raise UserError(
-                f"{array} in {name} is {values.dtype} {list(values.shape)}; expected "
-                "integer classes [n], or floats [n] or [n,targets]."
-            )
-    kinds = {values.dtype.kind == "f" for values in parts.values()}
-    if len(kinds) > 1:
+    found = registry.target_of_arrays(name, parts, names)
+    if found is not None:
+        return found
+    if len({values.dtype.kind == "f" for values in parts.values()}) > 1:
         raise UserError(
             f"{name} has integer and float targets ({', '.join(parts)}); expected "
             "integers for classes, or floats for regression, in all."
         )
-    return (
-        _values_of(name, parts)
-        if kinds == {True}
-        else _classes_of(name, parts, classes)
+    array, values = next(iter(parts.items()))
+    raise UserError(
+        f"{array} in {name} is {values.dtype} {list(values.shape)}; expected integer "
+        "classes [n], 0 and 1 [n,labels] for sets of labels, or floats [n] or "
+        "[n,targets]."
     )
 
 
-def _values_of(name: str, parts: Mapping[str, np.ndarray]) -> Labels:
-    columns = {values[:1].size if values.ndim == 2 else 1 for values in parts.values()}
-    if len(columns) > 1 or 0 in columns:
-        raise UserError(
-            f"{name}: {', '.join(parts)} differ in their number of targets, or have "
-            "none; expected the same."
-        )
-    (count,) = columns
-    found = [values.reshape(-1, count).astype(np.float32) for values in parts.values()]
-    for array, values in zip(parts, found, strict=True):
-        bad = np.flatnonzero(~np.isfinite(values).all(1))
-        if len(bad):
-            raise UserError(
-                f"{array}[{bad[0]}] in {name} is not finite; replace or remove it."
-            )
-    return Labels(np.concatenate(found), ())
-
-
-def _classes_of(
-    name: str, parts: Mapping[str, np.ndarray], classes: np.ndarray | None
-) -> Labels:
-    for array, values in parts.items():
-        if values.ndim == 2 and values.shape[1] != 1:
-            raise UserError(
-                f"{array} in {name} has {values.shape[1]} integers a row; expected "
-                "one, the class's number."
-            )
-    found = np.concatenate([values.reshape(-1) for values in parts.values()])
-    found = found.astype(np.int64)
-    if classes is None:
-        numbers, found = np.unique(found, return_inverse=True)
-        names = tuple(str(number) for number in numbers)
-    else:
-        names = tuple(str(text) for text in classes)
-        if len(found) and not (found.min() >= 0 and found.max() < len(names)):
-            raise UserError(
-                f"{name}: targets go from {found.min()} to {found.max()}, but "
-                f"`{CLASS_NAMES}` names {len(names)}; expected 0 to {len(names) - 1}."
-            )
-    if len(names) < 2:
-        raise UserError(f"{name} has {len(names)} class; expected two or more.")
-    return Labels(found.astype(np.int64), names)
-
-
-def features_of(kind: Kind, labels: Labels) -> Features:
-    """The features of a file of arrays."""
-    regression = not labels.classes
-    return Features(
-        kind=kind.kind,  # type: ignore[arg-type]
-        shape=kind.shape,
-        task="regression" if regression else "classification",
-        classes=labels.classes,
-        targets=labels.targets.shape[1] if regression else 1,
-    )
-
-
-def as_examples(rows: np.ndarray, kind: Kind) -> np.ndarray:
-    """Rows of a file as examples: uint8 [k,H,W,C], or float32 [k,F]."""
-    if kind.kind == "image":
-        return rows.reshape(len(rows), *kind.shape)
-    return np.ascontiguousarray(rows, dtype=np.float32)
+def notes_of(targets: Recognized) -> dict[str, Any]:
+    """What dataset.json says of how targets were recognized."""
+    return {TAKEN_FOR: targets.note} if targets.note else {}
 
 
 def splits_of(lengths: Mapping[str, int]) -> dict[str, np.ndarray]:

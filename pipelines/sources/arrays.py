@@ -2,31 +2,32 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from base.errors import UserError
-from pipelines.features import Features
-from pipelines.sources.base import Source
+from pipelines.features import ExampleSpec
+from pipelines.sources.base import TargetsInMemory
 
 
-class ArraySource(Source):
+class ArraySource(TargetsInMemory):
     """Examples held in memory: images uint8 [n,H,W,C] or vectors float32 [n,F]."""
 
-    encoding = "array"
     native = True
     batched = True
 
     def __init__(
         self,
         name: str,
-        features: Features,
+        features: ExampleSpec,
         examples: np.ndarray,
         targets: np.ndarray,
         given_splits: Mapping[str, np.ndarray] | None = None,
+        notes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Takes the arrays as they are; `targets` as in `Source`."""
+        """Takes the arrays as they are, and as the features store them."""
         if len(examples) != len(targets):
             raise UserError(
                 f"{name}: {len(examples)} examples but {len(targets)} targets; "
@@ -34,8 +35,9 @@ class ArraySource(Source):
             )
         self.name = name
         self.features = features
-        self.targets = targets
+        self.hold_targets(targets)
         self.given_splits = given_splits or {}
+        self.notes = notes or {}
         self._examples = examples
         # A tensor, which every graph captures by reference: none embeds a copy.
         self._tensor = tf.constant(examples)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image
 from pipelines.sources.arrays import ArraySource
 
 
@@ -16,10 +16,6 @@ def open_digits() -> ArraySource:
 
     bunch = datasets.load_digits()
     images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
-    features = Features(
-        kind="image",
-        shape=images.shape[1:],
-        task="classification",
-        classes=tuple(str(name) for name in bunch.target_names),
-    )
+    classes = tuple(str(name) for name in bunch.target_names)
+    features = ExampleSpec(Image(images.shape[1:]), ClassLabel(classes))
     return ArraySource("digits", features, images, bunch.target.astype(np.int64))

@@ -16,10 +16,10 @@ import tensorflow as tf
 from base.cores import available_cores
 from base.errors import UserError
 from pipelines import filecache, preprocessing
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image
 from pipelines.headers import HeaderError, ImageHeader, read_header
 from pipelines.sources import tree
-from pipelines.sources.base import Source
+from pipelines.sources.base import TargetsInMemory
 from pipelines.tf_messages import first_sentence
 
 _T = TypeVar("_T")
@@ -32,10 +32,10 @@ _RUN = 32  # images that a thread takes at a time to look at them
 Facts = tuple[bytes, ImageHeader | HeaderError]
 
 
-class EncodedSource(Source):
+class EncodedSource(TargetsInMemory):
     """Encoded images, by index; sizes and hashes are known once examined."""
 
-    encoding = "image"
+    encoded = True
     _path: Path
     _hashes: np.ndarray | None = None
 
@@ -49,11 +49,9 @@ class EncodedSource(Source):
         classes = sorted({group.label for group in groups})
         index_of = {label: index for index, label in enumerate(classes)}
         labels = [index_of[group.label] for group in groups for _ in group.paths]
-        self.targets = np.array(labels, np.int64)
+        self.hold_targets(np.array(labels, np.int64))
         self.given_splits = tree.indices_by_split(groups)
-        self.features = Features(
-            "image", (None, None, 3), "classification", (*classes,)
-        )
+        self.features = ExampleSpec(Image((None, None, 3)), ClassLabel((*classes,)))
         self.notes = {
             "ignored_files": {
                 "count": len(ignored),
@@ -216,7 +214,7 @@ class EncodedSource(Source):
         if height is None or width is None:
             height = width = None
         shape = (height, width, int(headers[:, 2].max()))
-        self.features = dataclasses.replace(self.features, shape=shape)
+        self.features = ExampleSpec(Image(shape), self.features.target)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from base.errors import UserError
 from pipelines import filecache
+from pipelines.features import ExampleSpec
 from pipelines.sources import arrayfiles
-from pipelines.sources.base import Source
+from pipelines.sources.base import TargetsInMemory
 from pipelines.tf_messages import first_sentence
 
 # Deflate, shuffle, Fletcher32, SZIP, n-bit, scale-offset and LZF: part of HDF5 or h5py.
@@ -22,13 +23,9 @@ _FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 _CHUNK_CACHE = 64 * 2**20
 
 
-class HDF5Source(Source):
-    """Images or vectors in the datasets x_train, y_train, … of a file's root.
+class HDF5Source(TargetsInMemory):
+    """Images or vectors in the datasets x_train, y_train, … of a file's root."""
 
-    Attributes beyond those of `Source`: none.
-    """
-
-    encoding = "array"
     native = False
     batched = True
 
@@ -62,23 +59,21 @@ class HDF5Source(Source):
     def read(self, indices: np.ndarray) -> np.ndarray:
         """The examples at `indices`: uint8 [k,H,W,C], or float32 [k,F]."""
         indices = np.asarray(indices, np.int64)
-        dtype = np.uint8 if self.features.kind == "image" else np.float32
-        rows = np.empty((len(indices), *self._kind.shape), dtype)
+        stored = self.features.input
+        rows = np.empty((len(indices), *stored.complete_shape), stored.dtype)
         part_of = np.searchsorted(self._ends, indices, side="right")
         for part in np.unique(part_of):
             chosen = np.flatnonzero(part_of == part)
             first = self._ends[part - 1] if part else 0
             found = _rows(self._examples[part], indices[chosen] - first)
-            rows[chosen] = arrayfiles.as_examples(found, self._kind)
+            rows[chosen] = stored.as_stored(found)
         return rows
 
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The examples at `indices` [k]: [k, …]; by Python, not by TensorFlow."""
-        image = self.features.kind == "image"
-        rows = tf.numpy_function(
-            self.read, [indices], tf.uint8 if image else tf.float32, stateful=False
-        )
-        return tf.ensure_shape(rows, [*indices.shape, *self._kind.shape])
+        stored = self.features.input
+        rows = tf.numpy_function(self.read, [indices], stored.dtype, stateful=False)
+        return tf.ensure_shape(rows, [*indices.shape, *stored.shape])
 
     def describe(self, index: int) -> str:
         """The file, the dataset and the row in it."""
@@ -106,23 +101,19 @@ class HDF5Source(Source):
         arrayfiles.check_lengths(
             self.name, {s: (pairs[s][0], len(x), len(y)) for s, (x, y) in found.items()}
         )
-        self._kind = arrayfiles.check_together(
-            self.name,
-            {
-                s: (
-                    pairs[s][0],
-                    arrayfiles.kind_of(self.name, pairs[s][0], x.shape, x.dtype),
-                )
-                for s, (x, _) in found.items()
-            },
-        )
-        labels = arrayfiles.labels_of(
+        inputs = {
+            pairs[s][0]: arrayfiles.input_of(self.name, pairs[s][0], x.shape, x.dtype)
+            for s, (x, _) in found.items()
+        }
+        rows = arrayfiles.check_together(self.name, inputs)
+        targets = arrayfiles.targets_of(
             self.name,
             {pairs[s][1]: self._whole(y) for s, (_, y) in found.items()},
             self._class_names(),
         )
-        self.targets = labels.targets
-        self.features = arrayfiles.features_of(self._kind, labels)
+        self.hold_targets(targets.values)
+        self.notes = arrayfiles.notes_of(targets)
+        self.features = ExampleSpec(rows, targets.feature)
         lengths = {split: len(x) for split, (x, _) in found.items()}
         self.given_splits = arrayfiles.splits_of(lengths)
         self._names = [pairs[split][0] for split in found]

@@ -1,12 +1,18 @@
-"""Arrays in a NumPy .npz file, held in memory. Nothing in it is unpickled."""
+"""Arrays held in memory: of a NumPy .npz file, or as they are.
 
+Nothing in a file is unpickled.
+"""
+
+import functools
 import zipfile
 import zlib
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from base.errors import UserError
+from pipelines.features import ExampleSpec
 from pipelines.sources import arrayfiles
 from pipelines.sources.arrays import ArraySource
 from pipelines.tf_messages import first_sentence
@@ -22,7 +28,8 @@ def open_npz(name: str, path: Path) -> ArraySource:
         with np.load(path, allow_pickle=False) as arrays:
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise UserError(f"{name} is no .npz file; expected one of np.savez.")
-            return _read(name, arrays)
+            read = functools.partial(_array, name, arrays)
+            return _source(name, arrays.files, read)
     except UserError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -32,34 +39,44 @@ def open_npz(name: str, path: Path) -> ArraySource:
         ) from error
 
 
-def _read(name: str, arrays: np.lib.npyio.NpzFile) -> ArraySource:
-    pairs = arrayfiles.pair_names(name, arrays.files)
-    found = {
-        split: tuple(_array(name, arrays, x) for x in pairs[split]) for split in pairs
-    }
-    kinds = {
-        split: (
-            pairs[split][0],
-            arrayfiles.kind_of(name, pairs[split][0], x.shape, x.dtype),
-        )
+def open_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> ArraySource:
+    """The arrays x_train, y_train, … as a file of them would hold them.
+
+    Raises:
+        UserError: one is missing, or is not as expected.
+    """
+    for array, values in arrays.items():
+        if values.ndim == 0:
+            raise UserError(f"{array} in {name} is a single value; expected rows.")
+    return _source(name, arrays, arrays.__getitem__)
+
+
+def _source(
+    name: str, names: Collection[str], read: Callable[[str], np.ndarray]
+) -> ArraySource:
+    pairs = arrayfiles.pair_names(name, names)
+    found = {split: tuple(read(array) for array in pairs[split]) for split in pairs}
+    inputs = {
+        pairs[split][0]: arrayfiles.input_of(name, pairs[split][0], x.shape, x.dtype)
         for split, (x, _) in found.items()
     }
-    kind = arrayfiles.check_together(name, kinds)
+    kind = arrayfiles.check_together(name, inputs)
     arrayfiles.check_lengths(
         name,
         {split: (pairs[split][0], len(x), len(y)) for split, (x, y) in found.items()},
     )
-    names = arrayfiles.CLASS_NAMES
-    classes = _array(name, arrays, names) if names in arrays.files else None
-    labels = arrayfiles.labels_of(
-        name, {pairs[split][1]: y for split, (_, y) in found.items()}, classes
+    classes = arrayfiles.CLASS_NAMES
+    class_names = read(classes) if classes in names else None
+    targets = arrayfiles.targets_of(
+        name, {pairs[split][1]: y for split, (_, y) in found.items()}, class_names
     )
     return ArraySource(
         name,
-        arrayfiles.features_of(kind, labels),
-        np.concatenate([arrayfiles.as_examples(x, kind) for x, _ in found.values()]),
-        labels.targets,
+        ExampleSpec(kind, targets.feature),
+        np.concatenate([kind.as_stored(x) for x, _ in found.values()]),
+        targets.values,
         arrayfiles.splits_of({split: len(x) for split, (x, _) in found.items()}),
+        arrayfiles.notes_of(targets),
     )
 
 

@@ -1,21 +1,56 @@
-"""From the name a user gives to a source."""
+"""From the name a user gives to a source: `OPENERS`, the first of which fits."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
+from base import given
 from base.errors import UserError, did_you_mean
 from pipelines.config import DataConfig
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
+from pipelines.packed_format import MANIFEST
 from pipelines.sources.base import Source
 
-_KNOWN = (
-    "'digits', tfds:NAME, folders of images (CLASS/*.jpg, jpeg, png, bmp, gif) or "
-    "packed, files *.tar, *.npz, *.h5, *.hdf5, *.csv, *.parquet"
-)
-_TABLES = (".csv", ".parquet")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lzma")
+_OWN_FLAGS = ("target", "weights")
 
 
-def open_source(config: DataConfig, like: Features | None = None) -> Source:
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What is to be opened.
+
+    Attributes:
+        name: what the user said.
+        path: the file or folder of that name, if it is one.
+        config: of the data.
+        like: features that a table's columns are to have, rather than guessed ones.
+    """
+
+    name: str
+    path: Path
+    config: DataConfig
+    like: ExampleSpec | None = None
+
+    @property
+    def suffix(self) -> str:
+        """Of the file, with its dot; empty for what is no file."""
+        return self.path.suffix.lower() if self.path.is_file() else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Opener:
+    """A kind of source.
+
+    Attributes:
+        fits: whether this is it.
+        open: the source.
+    """
+
+    fits: Callable[[Asked], bool]
+    open: Callable[[Asked], Source]
+
+
+def open_source(config: DataConfig, like: ExampleSpec | None = None) -> Source:
     """The source that `config.dataset` names.
 
     Args:
@@ -26,31 +61,17 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
         UserError: there is no such source, or it holds nothing that can be used.
     """
     name = config.dataset
+    held: Callable[..., Source] | None = given.find("dataset", name)
+    if held is not None:
+        return held(config, like)
     path = Path(name).expanduser()
     if config.data_dir and not path.exists():
         path = Path(config.data_dir).expanduser() / name
-    _require_table_flags_to_fit(config, path)
-    # 1. A name that is built in, or TFDS's; 2. a folder, packed, of TFDS or of images;
-    # 3. a file by its suffix; 4. what cannot be read, and why.
-    if name == "digits":
-        from pipelines.sources.digits import open_digits
-
-        return open_digits()
-    if name.startswith("tfds:"):
-        from pipelines.sources.tfds import open_named
-
-        return open_named(name, config.data_dir)
-    if path.is_dir():
-        return _open_folder(name, path)
-    if path.is_file() and path.suffix.lower() in _TABLES:
-        from pipelines.sources.table import TableSource
-
-        # What is evaluated counts each row once.
-        weights = None if like else config.weights
-        allowed = config.max_bad_examples
-        return TableSource(name, path, config.target, like, weights, allowed)
-    if path.is_file() and (source := _open_file(name, path)):
-        return source
+    asked = Asked(name, path, config, like)
+    _require_table_flags_to_fit(asked)
+    opener = next((one for one in OPENERS if one.fits(asked)), None)
+    if opener is not None:
+        return opener.open(asked)
     if path.is_file():
         raise UserError(
             f"--dataset={name}: this kind of source cannot be read; expected one of "
@@ -62,49 +83,107 @@ def open_source(config: DataConfig, like: Features | None = None) -> Source:
     )
 
 
-def _require_table_flags_to_fit(config: DataConfig, path: Path) -> None:
-    for flag in ("target", "weights"):
-        value = getattr(config, flag)
-        if value is not None and path.suffix.lower() not in _TABLES:
+def _require_table_flags_to_fit(asked: Asked) -> None:
+    for flag in _OWN_FLAGS:
+        value = getattr(asked.config, flag)
+        if value is not None and asked.path.suffix.lower() not in _TABLES:
             raise UserError(
-                f"--{flag}={value}: {config.dataset} is no table (*.csv, *.parquet); "
+                f"--{flag}={value}: {asked.name} is no table (*.csv, *.parquet); "
                 f"leave --{flag} out."
             )
 
 
-def _open_folder(name: str, path: Path) -> Source:
-    """A folder that was packed, one of TFDS, or one of images."""
-    if (path / "atelier.json").is_file():
-        from pipelines.sources.packed import PackedSource
+def _digits(asked: Asked) -> Source:
+    from pipelines.sources.digits import open_digits
 
-        return PackedSource(name, path)
-    if (path / "dataset_info.json").is_file():
-        from pipelines.sources.tfds import open_folder
+    return open_digits()
 
-        return open_folder(name, path)
+
+def _tfds_by_name(asked: Asked) -> Source:
+    from pipelines.sources.tfds import open_named
+
+    return open_named(asked.name, asked.config.data_dir)
+
+
+def _packed_folder(asked: Asked) -> Source:
+    from pipelines.sources.packed import PackedSource
+
+    return PackedSource(asked.name, asked.path)
+
+
+def _tfds_folder(asked: Asked) -> Source:
+    from pipelines.sources.tfds import open_folder
+
+    return open_folder(asked.name, asked.path)
+
+
+def _image_folder(asked: Asked) -> Source:
     from pipelines.sources.folder import FolderSource
 
-    return FolderSource(name, path)
+    return FolderSource(asked.name, asked.path)
 
 
-def _open_file(name: str, path: Path) -> Source | None:
-    """The file as a source, or None if its suffix is not known."""
-    if path.name.lower().endswith(_COMPRESSED):
-        raise UserError(
-            f"--dataset={name} is compressed, and cannot be read in place; uncompress "
-            "it to a .tar (such as by gunzip) and name that."
-        )
-    match path.suffix.lower():
-        case ".tar":
-            from pipelines.sources.tar import TarSource
+def _table(asked: Asked) -> Source:
+    from pipelines.sources.table import TableSource
 
-            return TarSource(name, path)
-        case ".npz":
-            from pipelines.sources.npz import open_npz
+    config = asked.config
+    # What is evaluated counts each row once.
+    weights = None if asked.like else config.weights
+    return TableSource(
+        asked.name,
+        asked.path,
+        config.target,
+        asked.like,
+        weights,
+        config.max_bad_examples,
+    )
 
-            return open_npz(name, path)
-        case ".h5" | ".hdf5":
-            from pipelines.sources.hdf5 import HDF5Source
 
-            return HDF5Source(name, path)
-    return None
+def _compressed(asked: Asked) -> Source:
+    raise UserError(
+        f"--dataset={asked.name} is compressed, and cannot be read in place; "
+        "uncompress it to a .tar (such as by gunzip) and name that."
+    )
+
+
+def _tar(asked: Asked) -> Source:
+    from pipelines.sources.tar import TarSource
+
+    return TarSource(asked.name, asked.path)
+
+
+def _npz(asked: Asked) -> Source:
+    from pipelines.sources.npz import open_npz
+
+    return open_npz(asked.name, asked.path)
+
+
+def _hdf5(asked: Asked) -> Source:
+    from pipelines.sources.hdf5 import HDF5Source
+
+    return HDF5Source(asked.name, asked.path)
+
+
+def _is_compressed(asked: Asked) -> bool:
+    return asked.path.is_file() and asked.path.name.lower().endswith(_COMPRESSED)
+
+
+_TABLES = (".csv", ".parquet")
+# What is built in comes before what is on the disk, and of folders, what says what it
+# is before what does not.
+OPENERS: tuple[Opener, ...] = (
+    Opener(lambda asked: asked.name == "digits", _digits),
+    Opener(lambda asked: asked.name.startswith("tfds:"), _tfds_by_name),
+    Opener(lambda asked: (asked.path / MANIFEST).is_file(), _packed_folder),
+    Opener(lambda asked: (asked.path / "dataset_info.json").is_file(), _tfds_folder),
+    Opener(lambda asked: asked.path.is_dir(), _image_folder),
+    Opener(lambda asked: asked.suffix in _TABLES, _table),
+    Opener(_is_compressed, _compressed),
+    Opener(lambda asked: asked.suffix == ".tar", _tar),
+    Opener(lambda asked: asked.suffix == ".npz", _npz),
+    Opener(lambda asked: asked.suffix in (".h5", ".hdf5"), _hdf5),
+)
+_KNOWN = (
+    "'digits', tfds:NAME, folders of images (CLASS/*.jpg, jpeg, png, bmp, gif) or "
+    "packed, files *.tar, *.npz, *.h5, *.hdf5, *.csv, *.parquet"
+)

@@ -13,13 +13,13 @@ from base.cores import available_cores
 from base.errors import UserError
 from base.files import sha256_of
 from pipelines import filecache, serialization, shards
-from pipelines.features import Features
-from pipelines.packing import CONTENT_HASHES, MANIFEST, TARGETS
-from pipelines.sources.base import Source
+from pipelines.features import ExampleSpec
+from pipelines.packed_format import CONTENT_HASHES, MANIFEST, TARGETS
+from pipelines.sources.base import TargetsInMemory
 from pipelines.sources.encoded import look_up
 
 
-class PackedSource(Source):
+class PackedSource(TargetsInMemory):
     """Examples in the order in which they were packed, with the splits of then.
 
     Their content hashes are those of the source that was packed, so that fingerprints
@@ -38,9 +38,9 @@ class PackedSource(Source):
         self.name = name
         manifest = _read_manifest(name, folder)
         _check_files(name, folder, manifest["files"])
-        self.features = Features.from_json(manifest["features"])
-        self.encoding = "image" if manifest["encoded"] else "array"
-        self.targets = np.load(folder / TARGETS, allow_pickle=False)
+        self.features = ExampleSpec.from_json(manifest["features"])
+        self.encoded = manifest["encoded"]
+        self.hold_targets(np.load(folder / TARGETS, allow_pickle=False))
         self._hashes = np.load(folder / CONTENT_HASHES, allow_pickle=False)
         self.given_splits = _splits(manifest["splits"])
         self.notes = {
@@ -53,17 +53,12 @@ class PackedSource(Source):
         ]
         lengths = [part["stop"] - part["start"] for part in manifest["parts"]]
         self._ends = np.cumsum(lengths, dtype=np.int64)
-        self._prefixes: dict[int, bytes] = {}
+        self._prefixes: dict[Any, bytes] = {}
 
     def examine(self, max_pixels: int, allowed: int = 0) -> None:
         """Images of one size are checked by that; others were when they were packed."""
         del allowed  # what was packed was usable, and is as it was
-        height, width, *_ = (*self.features.shape, None)
-        if self.features.kind == "image" and (height or 0) * (width or 0) > max_pixels:
-            raise UserError(
-                f"{self.name} holds images of {height}×{width} pixels, more than "
-                f"--max_pixels={max_pixels}; raise it."
-            )
+        self.features.input.require_few_pixels(max_pixels, self.name)
 
     def content_hashes(self) -> np.ndarray:
         """SHA-256 of each raw example of the source that was packed: uint8 [n, 32]."""
@@ -72,15 +67,15 @@ class PackedSource(Source):
     def read(self, indices: np.ndarray) -> Any:
         """The examples at `indices`: encoded images, or arrays [k, …]."""
         indices = np.asarray(indices)
-        if self.encoding != "image":
+        if not self.encoded:
             return self._arrays(indices)
-        return [serialization.encoded_image(one) for one in self._records(indices)]
+        return [
+            serialization.encoded_input(self.features, one)
+            for one in self._records(indices)
+        ]
 
     def each(self, indices: np.ndarray) -> Iterator[np.ndarray]:
         """The arrays at `indices`, each read into the memory of the one before."""
-        if self.features.kind != "image":
-            yield from self._arrays(indices)
-            return
         scratch = memoryview(b"")
         for index in indices.tolist():
             part, row = self._place(index)
@@ -88,16 +83,18 @@ class PackedSource(Source):
             if len(record) > len(scratch):
                 scratch = record
             yield serialization.array_of(
-                self.features, record, self._prefix_of(self.targets[index])
+                self.features, record, self._prefix_of(self._targets[index])
             )
 
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The examples at `indices` [k]; records are fetched by Python."""
-        if self.encoding == "image":
+        if self.encoded:
             return look_up(self.read, indices)
-        dtype = serialization.dtype_of(self.features)
-        arrays = tf.numpy_function(self._arrays, [indices], dtype, stateful=False)
-        return tf.ensure_shape(arrays, [*indices.shape, *self.features.shape])
+        stored = self.features.input
+        arrays = tf.numpy_function(
+            self._arrays, [indices], stored.dtype, stateful=False
+        )
+        return tf.ensure_shape(arrays, [*indices.shape, *stored.shape])
 
     def describe(self, index: int) -> str:
         """The file and the number of the record in it."""
@@ -106,8 +103,7 @@ class PackedSource(Source):
 
     def _prefix_of(self, target: Any) -> bytes:
         """What stands before the array in a record with this target."""
-        # Values take the same room whatever they are.
-        key = int(target) if self.features.classes else 0
+        key = self.features.target.record_key(target)
         if key not in self._prefixes:
             self._prefixes[key] = serialization.array_prefix(self.features, target)
         return self._prefixes[key]

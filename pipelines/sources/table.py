@@ -9,14 +9,13 @@ import tensorflow as tf
 
 from base.errors import UserError, did_you_mean
 from pipelines import tables
-from pipelines.features import Features
-from pipelines.sources.base import Source
+from pipelines.features import ExampleSpec, Table, TableColumn, TargetFeature, registry
+from pipelines.sources.base import TAKEN_FOR, TargetsInMemory
 
 
-class TableSource(Source):
+class TableSource(TargetsInMemory):
     """Rows as `tables` describes them, held in memory, in the order of the file."""
 
-    encoding = "row"
     native = True
     batched = True
     _kept: np.ndarray | None = None
@@ -24,17 +23,17 @@ class TableSource(Source):
     def __init__(
         self,
         name: str,
-        path: Path,
+        path: Path | pa.Table,
         target: str | None,
-        like: Features | None = None,
+        like: ExampleSpec | None = None,
         weights: str | None = None,
         allowed: int = 0,
     ) -> None:
-        """Reads the file.
+        """Reads the rows.
 
         Args:
             name: what the user asked for.
-            path: of the file.
+            path: of the file; or the rows themselves.
             target: the column to predict.
             like: features that the rows are to have; guessed from the values if None.
             weights: the column that says how much each row counts.
@@ -44,27 +43,26 @@ class TableSource(Source):
             UserError: the file or a column is not as expected.
         """
         self.name = name
-        columns = like.columns if like else ()
-        table = tables.read_table(name, path, columns)
+        columns = _columns_of(like, name)
+        rows = None if isinstance(path, Path) else path
+        table = tables.read_table(name, path, columns) if rows is None else rows
         target = _checked_column(name, table, "target", target)
         apart = [target]
-        table = self._leave_out(table, target, allowed)
+        kind = type(like.target) if like else _kind_of(name, table[target], target)
+        table = self._leave_out(table, target, kind, allowed)
         if weights is not None:
             apart.append(_checked_column(name, table, "weights", weights))
             self.weights = _weights(name, table[weights], weights)
         columns = columns or tables.columns_of(name, table, apart)
-        as_values = like.task == "regression" if like else None
-        self.targets, classes = _targets(name, table[target], target, as_values)
-        self.features = Features(
-            kind="table",
-            shape=(len(columns),),
-            task="classification" if classes else "regression",
-            classes=classes,
-            columns=columns,
-        )
+        _require_targets(name, table[target], target, kind)
+        found = kind.of_column(name, table[target], target)
+        self.hold_targets(found.values)
+        self.features = ExampleSpec(Table(columns), found.feature)
         self.given_splits = {}
-        self.notes = {"target": target} | (
-            {"weights_column": weights} if weights else {}
+        self.notes = (
+            {"target": target}
+            | ({"weights_column": weights} if weights else {})
+            | ({TAKEN_FOR: found.note} if found.note else {})
         )
         self._rows = tables.rows_of(name, table, columns)
         # Tensors, which every graph captures by reference: none embeds a copy.
@@ -82,7 +80,7 @@ class TableSource(Source):
         ]
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
-    def read(self, indices: np.ndarray) -> tables.Rows:
+    def read(self, indices: np.ndarray) -> tables.RowArrays:
         """The rows at `indices`: `numbers` float32 [k, N], `texts` [k, T]."""
         return {part: values[indices] for part, values in self._rows.items()}
 
@@ -97,12 +95,14 @@ class TableSource(Source):
         row = index if self._kept is None else int(self._kept[index])
         return f"{self.name}, row {row + 1}"
 
-    def _leave_out(self, table: pa.Table, target: str, allowed: int) -> pa.Table:
+    def _leave_out(
+        self, table: pa.Table, target: str, kind: type[TargetFeature], allowed: int
+    ) -> pa.Table:
         """The table without rows that cannot be used, if they are `allowed` or fewer.
 
         More of them are left for what reads the columns to refuse, by name.
         """
-        problems = _problems(self.name, table, target)
+        problems = _problems(self.name, table, target, kind)
         if not 0 < len(problems) <= allowed:
             return table
         self.left_out = [problems[row] for row in sorted(problems)]
@@ -111,7 +111,9 @@ class TableSource(Source):
         return table.take(pa.array(good))
 
 
-def _problems(name: str, table: pa.Table, target: str) -> dict[int, str]:
+def _problems(
+    name: str, table: pa.Table, target: str, kind: type[TargetFeature]
+) -> dict[int, str]:
     """What is wrong with rows that cannot be used, by row from 0."""
     problems: dict[int, str] = {}
     for column in table.column_names:
@@ -120,8 +122,7 @@ def _problems(name: str, table: pa.Table, target: str) -> dict[int, str]:
             found = values.to_numpy().astype(np.float32)
             for row in np.flatnonzero(np.isinf(found)).tolist():
                 problems[row] = f"{name}, row {row + 1}: {column!r} is not finite."
-    missing = table[target].is_null(nan_is_null=True).to_numpy()
-    for row in np.flatnonzero(missing).tolist():
+    for row in np.flatnonzero(kind.missing_in(table[target])).tolist():
         problems[row] = f"{name}, row {row + 1}: the target {target!r} is missing."
     return problems
 
@@ -159,36 +160,44 @@ def _weights(name: str, values: pa.ChunkedArray, column: str) -> np.ndarray:
     return found
 
 
-def _targets(
-    name: str, column: pa.ChunkedArray, target: str, as_values: bool | None
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """int64 [n] and the classes' names; or float32 [n, 1] and none.
+def _columns_of(like: ExampleSpec | None, name: str) -> tuple[TableColumn, ...]:
+    """The columns of the examples that rows are to be like; () for any.
 
-    Texts, integers and booleans are classes, reals are values, unless `as_values` says.
+    Raises:
+        UserError: those are no rows of a table.
     """
-    missing = np.flatnonzero(column.is_null(nan_is_null=True).to_numpy())
+    if like is None:
+        return ()
+    if not isinstance(like.input, Table):
+        raise UserError(
+            f"{name} is a table; expected {like.input.kind} examples, as the run was "
+            "trained on."
+        )
+    return like.input.columns
+
+
+def _kind_of(name: str, column: pa.ChunkedArray, target: str) -> type[TargetFeature]:
+    """What the column of targets holds.
+
+    Raises:
+        UserError: nothing that can be learnt.
+    """
+    found = registry.target_of_column(column)
+    if found is None:
+        raise UserError(
+            f"{name}: the target {target!r} is of type {column.type}; expected texts, "
+            "numbers or booleans."
+        )
+    return found
+
+
+def _require_targets(
+    name: str, column: pa.ChunkedArray, target: str, kind: type[TargetFeature]
+) -> None:
+    """Raises UserError where a row has no target."""
+    missing = np.flatnonzero(kind.missing_in(column))
     if len(missing):
         raise UserError(
             f"{name}, row {missing[0] + 1}: the target {target!r} is missing, as in "
             f"{len(missing)} rows; leave such rows out of the file."
         )
-    numeric = pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
-    if as_values if as_values is not None else numeric:
-        if tables.is_text(column.type):
-            raise UserError(
-                f"{name}: the target {target!r} holds texts; expected numbers."
-            )
-        values = column.cast(pa.float64()).to_numpy().astype(np.float32)[:, None]
-        bad = np.flatnonzero(~np.isfinite(values[:, 0]))
-        if len(bad):
-            raise UserError(
-                f"{name}, row {bad[0] + 1}: the target {target!r} is not finite."
-            )
-        return values, ()
-    found, numbers = np.unique(np.array(column.to_pylist()), return_inverse=True)
-    if len(found) < 2:
-        raise UserError(
-            f"{name}: the target {target!r} is {found[0]} in all rows; expected two "
-            "or more classes."
-        )
-    return numbers.astype(np.int64), tuple(str(value) for value in found)

@@ -15,14 +15,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from base.errors import UserError, did_you_mean
-from pipelines.features import Features
-from pipelines.packing import MANIFEST
+from pipelines.features import ExampleSpec, Image, InputFeature, Recognized
+from pipelines.packed_format import MANIFEST
 from pipelines.sources import arrayfiles
-from pipelines.sources.arrayfiles import Labels
-from pipelines.sources.base import Source
+from pipelines.sources.base import Source, TargetsInMemory
 from pipelines.sources.encoded import EncodedSource
 from pipelines.sources.packed import PackedSource
-from pipelines.sources.tfds_records import Records, reason_of
+from pipelines.sources.tfds_records import Records, is_label, reason_of
 
 INFO = "dataset_info.json"
 _PREFIX = "tfds:"
@@ -91,14 +90,14 @@ class TfdsImages(EncodedSource):
     native = False
     batched = True
 
-    def __init__(self, name: str, records: Records, labels: Labels) -> None:
+    def __init__(self, name: str, records: Records, targets: Recognized) -> None:
         """Takes the records as they stand in the splits."""
         self.name = name
         self._records = records
-        self.targets = labels.targets
+        self.hold_targets(targets.values)
         self.given_splits = records.given_splits
-        self.features = _features_of("image", (None, None, 3), labels)
-        self.notes = records.notes
+        self.features = ExampleSpec(Image((None, None, 3)), targets.feature)
+        self.notes = records.notes | arrayfiles.notes_of(targets)
 
     def read(self, indices: np.ndarray) -> list[bytes]:
         """The images at `indices`, encoded."""
@@ -109,10 +108,9 @@ class TfdsImages(EncodedSource):
         return self._records.describe(index)
 
 
-class TfdsArrays(Source):
+class TfdsArrays(TargetsInMemory):
     """Arrays of one shape: images uint8 [H,W,C], or vectors."""
 
-    encoding = "array"
     native = False
     batched = True
     _hashes: np.ndarray | None = None
@@ -121,17 +119,16 @@ class TfdsArrays(Source):
         self,
         name: str,
         records: Records,
-        labels: Labels,
-        kind: arrayfiles.Kind,
+        targets: Recognized,
+        kind: InputFeature,
     ) -> None:
         """Takes the records as they stand in the splits."""
         self.name = name
         self._records = records
-        self._kind = kind
-        self.targets = labels.targets
+        self.hold_targets(targets.values)
         self.given_splits = records.given_splits
-        self.features = _features_of(kind.kind, kind.shape, labels)
-        self.notes = records.notes
+        self.features = ExampleSpec(kind, targets.feature)
+        self.notes = records.notes | arrayfiles.notes_of(targets)
 
     def content_hashes(self) -> np.ndarray:
         """SHA-256 of each example's bytes: uint8 [n, 32]."""
@@ -142,13 +139,13 @@ class TfdsArrays(Source):
     def read(self, indices: np.ndarray) -> np.ndarray:
         """The examples at `indices`: [k, …]."""
         rows = np.stack(self._records.read(indices))
-        return arrayfiles.as_examples(rows, self._kind)
+        return self.features.input.as_stored(rows)
 
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The examples at `indices` [k]; by Python, not by TensorFlow."""
-        dtype = tf.uint8 if self._kind.kind == "image" else tf.float32
-        found = tf.numpy_function(self.read, [indices], dtype, stateful=False)
-        return tf.ensure_shape(found, [*indices.shape, *self._kind.shape])
+        stored = self.features.input
+        found = tf.numpy_function(self.read, [indices], stored.dtype, stateful=False)
+        return tf.ensure_shape(found, [*indices.shape, *stored.shape])
 
     def describe(self, index: int) -> str:
         """The dataset, the split and the number in it."""
@@ -158,21 +155,20 @@ class TfdsArrays(Source):
 def _open(name: str, builder: Any) -> Source:
     inputs, target = _keys(name, builder.info)
     feature = builder.info.features[inputs]
-    label = builder.info.features[target]
-    classes = label.names if isinstance(label, tfds.features.ClassLabel) else None
     records = Records(name, builder, inputs, target)
-    labels = records.labels(classes)
+    targets = records.targets(builder.info.features[target])
     if isinstance(feature, tfds.features.Image):
-        return TfdsImages(name, records, labels)
-    shape = (len(labels.targets), *(side or 0 for side in feature.shape))
-    kind = arrayfiles.kind_of(name, inputs, shape, np.dtype(feature.np_dtype))
-    return TfdsArrays(name, records, labels, kind)
+        return TfdsImages(name, records, targets)
+    shape = (len(targets.values), *(side or 0 for side in feature.shape))
+    kind = arrayfiles.input_of(name, inputs, shape, np.dtype(feature.np_dtype))
+    return TfdsArrays(name, records, targets, kind)
 
 
 def _keys(name: str, info: Any) -> tuple[str, str]:
     """Names of what goes in and what is to be predicted.
 
-    Those that TFDS calls supervised; else the only image and the only class.
+    Those that TFDS calls supervised; else the only image and the only class, or the
+    only sequence of them.
 
     Raises:
         UserError: they cannot be told.
@@ -182,7 +178,7 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
     if isinstance(keys, tuple) and len(keys) == 2 and all(k in features for k in keys):
         return keys
     images = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
-    labels = [k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
+    labels = [k for k, f in features.items() if is_label(f)]
     if len(images) != 1 or len(labels) != 1:
         raise UserError(
             f"{name} has the features {', '.join(features)}; expected one image and "
@@ -205,13 +201,3 @@ def _check_classes(name: str, folder: Path) -> None:
                 f"{name}: its features are of the class {found}, and opening it would "
                 "run that code; expected classes of TensorFlow Datasets."
             )
-
-
-def _features_of(kind: Any, shape: tuple[int | None, ...], labels: Labels) -> Features:
-    return Features(
-        kind,
-        shape,
-        "classification" if labels.classes else "regression",
-        labels.classes,
-        1 if labels.classes else labels.targets.shape[1],
-    )

@@ -10,8 +10,8 @@ import tensorflow_datasets as tfds
 
 from base.errors import UserError
 from pipelines import shards
+from pipelines.features import Recognized, registry
 from pipelines.sources import arrayfiles, tree
-from pipelines.sources.arrayfiles import Labels
 from pipelines.tf_messages import first_sentence
 
 _CHUNK = 256
@@ -58,8 +58,11 @@ class Records:
             "unused_splits": [split for split in own if split not in chosen],
         }
 
-    def labels(self, classes: Sequence[str] | None) -> Labels:
+    def targets(self, feature: Any) -> Recognized:
         """The targets of all records, which are read once for them.
+
+        Args:
+            feature: what TFDS says of them.
 
         Raises:
             UserError: they are no classes and no values, or some are not known.
@@ -71,15 +74,17 @@ class Records:
                 np.arange(start, min(start + _CHUNK, self._ends[-1]))
             )
         ]
-        values = np.stack(found)
-        if classes is not None and values.min() < 0:
-            unknown = int(np.flatnonzero(values < 0)[0])
-            raise UserError(
-                f"{self.describe(unknown)} has no label ({values[unknown]}), as TFDS "
-                "has it where labels are kept secret; pack the splits that have them."
-            )
-        names = None if classes is None else np.array(classes)
-        return arrayfiles.labels_of(self._name, {self._target: values}, names)
+        for record, value in enumerate(found if is_label(feature) else ()):
+            if (value < 0).any():
+                raise UserError(
+                    f"{self.describe(record)} has no label ({value}), as TFDS has it "
+                    "where labels are kept secret; pack the splits that have them."
+                )
+        said = registry.target_of_tfds(self._name, feature, found)
+        if said is not None:
+            return said
+        values = {self._target: np.stack(found)}
+        return arrayfiles.targets_of(self._name, values, None)
 
     def read(self, indices: np.ndarray) -> list[Any]:
         """The inputs at `indices`."""
@@ -140,6 +145,12 @@ class TFRecordSplit:
                 self._features.deserialize_example_np(record, decoders=self._decoders)
             )
         return found
+
+
+def is_label(feature: Any) -> bool:
+    """Whether TFDS says that a feature is a class, or a sequence of some."""
+    inner = getattr(feature, "feature", feature)
+    return isinstance(inner, tfds.features.ClassLabel)
 
 
 def random_access(name: str, builder: Any, split: str, decoders: Any) -> Any:

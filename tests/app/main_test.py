@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
+
+pytestmark = pytest.mark.process
 
 
 class BrokenPipeTest(parameterized.TestCase, tf.test.TestCase):

@@ -5,12 +5,15 @@ import random
 import signal
 import time
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import shards
 from tests.pipelines.folders import write_classes
 from tests.processes import Command
+
+pytestmark = pytest.mark.process
 
 
 def slow_down() -> None:

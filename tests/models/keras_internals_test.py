@@ -152,6 +152,21 @@ class TensorsTest(tf.test.TestCase):
         self.assertLen(asked, 2)
 
 
+class ProcessTest(tf.test.TestCase):
+    def test_names_precision_and_seed_are_kept(self) -> None:
+        keras.utils.clear_session()
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        self.addCleanup(keras.config.set_dtype_policy, "float32")
+        first = keras.layers.Dense(1).name
+        keras.layers.Dense(1)
+        with keras_internals.state_kept():
+            keras.utils.clear_session()
+            keras.config.set_dtype_policy("float32")
+            self.assertEqual(keras.layers.Dense(1).name, first)
+        self.assertEqual(keras.layers.Dense(1).name, f"{first}_2")
+        self.assertEqual(keras.config.dtype_policy().name, "mixed_bfloat16")
+
+
 class OptimizersTest(tf.test.TestCase):
     def built(self, optimizer):
         variable = keras.Variable([1.0, 2.0])

@@ -8,7 +8,7 @@ from base.errors import UserError
 from pipelines import augmentation
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image
 from pipelines.feed import Feed
 from pipelines.sources.arrays import ArraySource
 
@@ -22,7 +22,7 @@ def _dataset(batch_size: int = 8, **flags: object) -> Dataset:
     images[:, :, :3] += 100
     labels = np.arange(_EXAMPLES) % 2
     source = ArraySource(
-        "images", Features("image", (6, 6, 1), "classification", ("a", "b")),
+        "images", ExampleSpec(Image((6, 6, 1)), ClassLabel(("a", "b"))),
         images, labels,
     )  # fmt: skip
     config = DataConfig(batch_size=batch_size, split="0.8,0.2,0", **flags)

@@ -8,11 +8,13 @@ from absl.testing import parameterized
 
 from base.errors import UserError
 from pipelines import augmentation, geometric
-from pipelines.augmentation import Augmentation
+from pipelines.augmentation import Augmentation, Draws
+from pipelines.features import ClassLabel, ExampleSpec, Image, Values
 
 _EVERY = "crop=0.3,flip,translate=2,rotate=20,brightness=0.2,contrast=0.3,noise=8,"
 _EVERY += "cutout=3,mixup=0.4"
 _ONE_BY_ONE = (*_EVERY.split(","), "flip,translate=2,reflect", "rotate=20,reflect")
+_FEATURES = ExampleSpec(Image((9, 9, 3)), ClassLabel(tuple("abcd")))
 
 
 def _images(count: int = 16, size: int = 9, channels: int = 3) -> tf.Tensor:
@@ -25,8 +27,9 @@ def _apply(
     text: str, images: tf.Tensor, first: int = 0, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     positions = tf.range(first, first + images.shape[0], dtype=tf.int64)
-    images, labels = augmentation.apply(
-        augmentation.parse(text), images, positions % 4, positions, seed, classes=4
+    draws = Draws(positions, seed)
+    images, labels = _FEATURES.augmented(
+        augmentation.parse(text), images, positions % 4, draws
     )
     return images.numpy().astype(np.float32), labels.numpy()
 
@@ -60,8 +63,8 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
 
         def augmented(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             positions = start + tf.range(64, dtype=tf.int64)
-            return augmentation.apply(
-                augmentation.parse(text), images, positions % 4, positions, 0, classes=4
+            return _FEATURES.augmented(
+                augmentation.parse(text), images, positions % 4, Draws(positions, 0)
             )
 
         compiled = tf.function(augmented)
@@ -89,8 +92,9 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
             ("flip,noise=2", tf.float32),
             ("mixup=1", tf.float32),
         ):
-            found, _ = augmentation.apply(
-                augmentation.parse(text), _images(), positions % 4, positions, 0, 4
+            draws = Draws(positions, 0)
+            found, _ = _FEATURES.augmented(
+                augmentation.parse(text), _images(), positions % 4, draws
             )
             self.assertEqual(found.dtype, dtype, text)
 
@@ -215,8 +219,9 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
     def test_mixup_mixes_targets_of_regression(self) -> None:
         targets = tf.random.stateless_uniform([8, 1], [0, 1])
         positions = tf.range(8, dtype=tf.int64)
-        _, mixed = augmentation.apply(
-            Augmentation(mixup=1.0), _images(8), targets, positions, 0, classes=0
+        features = ExampleSpec(Image((9, 9, 3)), Values())
+        _, mixed = features.augmented(
+            Augmentation(mixup=1.0), _images(8), targets, Draws(positions, 0)
         )
         self.assertAllClose(
             tf.reduce_sum(tf.reshape(mixed, [4, 2]), 1),

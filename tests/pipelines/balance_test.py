@@ -11,7 +11,7 @@ from base.errors import UserError
 from pipelines import augmentation
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.features import Features
+from pipelines.features import ExampleSpec, Values, Vector
 from pipelines.order import Balance, Order
 from pipelines.sources.arrays import ArraySource
 from tests.pipelines.folders import write_image
@@ -85,7 +85,7 @@ class WeightsTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_balanced_weights_are_those_of_scikit_learn(self) -> None:
         dataset = self._open(class_weights="balanced")
-        labels = dataset.source.targets[dataset.splits["train"]]
+        labels = dataset.source.read_targets(dataset.splits["train"])
         expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
         found = dataset.summary()["weights"]["classes"]
         self.assertAllClose([found[name] for name in _SIZES], expected)
@@ -148,7 +148,7 @@ class WeightsTest(tf.test.TestCase, parameterized.TestCase):
     def test_values_have_no_classes(self, **flags: str) -> None:
         rows = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
         source = ArraySource(
-            "rows", Features("vector", (5,), "regression"), rows, rows[:, :1]
+            "rows", ExampleSpec(Vector((5,)), Values()), rows, rows[:, :1]
         )
         with self.assertRaisesRegex(UserError, "rows has no classes but values"):
             Dataset(source, DataConfig(batch_size=4, **flags))

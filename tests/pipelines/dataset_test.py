@@ -12,7 +12,7 @@ from pipelines import augmentation
 from pipelines.batch import Batch
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
-from pipelines.features import Features
+from pipelines.features import ExampleSpec, Values, Vector
 from pipelines.feed import Feed
 from pipelines.order import Order
 from pipelines.sources.arrays import ArraySource
@@ -241,7 +241,9 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
     def test_summary_is_json_and_counts_the_examples(self) -> None:
         summary = json.loads(json.dumps(self._pets().summary()))
         self.assertEqual(summary["splits"]["train"]["classes"], {"cat": 5, "dog": 5})
-        self.assertEqual(Features.from_json(summary["features"]), self._pets().features)
+        self.assertEqual(
+            ExampleSpec.from_json(summary["features"]), self._pets().features
+        )
 
     def test_the_fingerprint_tells_contents_and_labels(self) -> None:
         before = self._pets().summary()["splits"]
@@ -257,7 +259,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
         examples = generator.normal(size=(40, 5)).astype(np.float32)
         targets = examples.sum(axis=1, keepdims=True)
         source = ArraySource(
-            "rows", Features("vector", (5,), "regression"), examples, targets
+            "rows", ExampleSpec(Vector((5,)), Values()), examples, targets
         )
         dataset = Dataset(source, DataConfig(batch_size=8, cache="memory"))
         batch = _feed(dataset).batch(3)

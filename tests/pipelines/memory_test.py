@@ -4,7 +4,10 @@ import platform
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
+
+pytestmark = pytest.mark.process
 
 # Takes and frees a hundred megabytes, in blocks; counts the pages that are cleared.
 _PROGRAM = """

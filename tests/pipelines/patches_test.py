@@ -8,7 +8,7 @@ from base.errors import UserError
 from pipelines import patches
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image, Vector
 from pipelines.sources.arrays import ArraySource
 
 
@@ -23,8 +23,8 @@ def _dataset(shape: tuple[int, ...] = (5, 4, 3), change: str = "") -> Dataset:
     )}  # fmt: skip
     if change:
         data[given[change]] = 255 - data[given[change]] // 2
-    kind = "image" if len(shape) == 3 else "vector"
-    features = Features(kind, shape, "classification", ("a", "b"))
+    shown = Image(shape) if len(shape) == 3 else Vector(shape)
+    features = ExampleSpec(shown, ClassLabel(("a", "b")))
     source = ArraySource("noise", features, data, np.arange(40) % 2, given)
     return Dataset(source, DataConfig(batch_size=4))
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import serialization
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image
 
-_FEATURES = Features("image", (None, None, 3), "classification", ("cat", "dog"))
+_FEATURES = ExampleSpec(Image((None, None, 3)), ClassLabel(("cat", "dog")))
 
 
 class EncodedImageTest(parameterized.TestCase, tf.test.TestCase):
@@ -22,7 +22,7 @@ class EncodedImageTest(parameterized.TestCase, tf.test.TestCase):
             tf.train.Example, "FromString", side_effect=AssertionError
         )
         with refused:
-            self.assertEqual(serialization.encoded_image(record), image)
+            self.assertEqual(serialization.encoded_input(_FEATURES, record), image)
 
     def test_a_record_of_another_program_is_parsed(self) -> None:
         """Protocol buffers may have a map in any order."""
@@ -34,7 +34,7 @@ class EncodedImageTest(parameterized.TestCase, tf.test.TestCase):
             entries.append(b"\n" + bytes([len(entry)]) + entry)
         features = b"".join(entries)
         record = b"\n" + bytes([len(features)]) + features
-        self.assertEqual(serialization.encoded_image(record), b"abc")
+        self.assertEqual(serialization.encoded_input(_FEATURES, record), b"abc")
         self.assertEqual(serialization.parse_target(_FEATURES, record), 1)
 
 

@@ -10,7 +10,7 @@ from base.errors import UserError
 from pipelines import splits
 from pipelines.config import DataConfig, parse_fractions
 from pipelines.dataset import Dataset
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image, Values, Vector
 from pipelines.sources.arrays import ArraySource
 
 
@@ -23,7 +23,7 @@ def _source(
     given: dict[str, np.ndarray] | None = None, count: int = 100
 ) -> ArraySource:
     images = np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    features = Features("image", (1, 1, 1), "classification", ("a", "b"))
+    features = ExampleSpec(Image((1, 1, 1)), ClassLabel(("a", "b")))
     return ArraySource("array", features, images, np.arange(count) % 2, given)
 
 
@@ -84,7 +84,7 @@ class SplitsTest(parameterized.TestCase, tf.test.TestCase):
         )
 
     def test_regression_is_one_stratum(self) -> None:
-        features = Features("vector", (1,), "regression")
+        features = ExampleSpec(Vector((1,)), Values())
         examples = np.arange(20, dtype=np.float32)[:, None]
         source = ArraySource("rows", features, examples, examples * 2)
         sizes = [

@@ -4,14 +4,22 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 
 from tests.structure.import_rule import ROOMS
 
+pytestmark = pytest.mark.process
+
 ROOT = pathlib.Path(__file__).parents[2]
 HEAVY = ("tensorflow", "numpy", "keras")
-LIGHT_FILES = ("config.py", "errors.py", "spec.py", "features.py", "registry.py")
-ALSO_LIGHT = ("app.main", "app.reporting.metrics", "app.reporting.progress")
+LIGHT_FILES = ("config.py", "errors.py", "spec.py", "registry.py")
+ALSO_LIGHT = (
+    "app.main",
+    "app.reporting.metrics",
+    "app.reporting.progress",
+    "pipelines.features",
+)
 
 
 def light_modules() -> list[str]:

@@ -9,8 +9,11 @@ import sys
 import unittest
 
 import grpc
+import pytest
 
 from tests.app.distribution.rendezvous_test import free_addresses
+
+pytestmark = pytest.mark.cluster
 
 # Holds Python's lock while it sleeps, as TensorFlow does while it connects.
 PROGRAM = """

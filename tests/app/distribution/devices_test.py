@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -14,6 +15,8 @@ from app.configs.commands import TrainConfig
 from app.distribution import strategies
 from app.main import main
 from app.runs import train
+
+pytestmark = pytest.mark.slow
 
 _QUICK = ("--batch_size=64", "--epochs=1", "--progress=quiet", "--weight_decay=0.01")
 _TWO = "devices=cpu:0+cpu:1"

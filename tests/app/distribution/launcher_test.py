@@ -13,6 +13,7 @@ import time
 import unittest
 from unittest import mock
 
+import pytest
 from absl.testing import parameterized
 
 from app.distribution import launcher
@@ -30,6 +31,7 @@ start = len(list(root.glob(f"{job}{index}-*")))
 """
 
 
+@pytest.mark.process
 class LauncherTest(parameterized.TestCase):
     def setUp(self) -> None:
         super().setUp()

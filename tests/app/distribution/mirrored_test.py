@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -20,8 +21,11 @@ from tests.app.distribution.replicas import (
     on_replicas,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class LossesTest(tf.test.TestCase, parameterized.TestCase):
+    @pytest.mark.process
     def test_replicas_train_as_one_does(self) -> None:
         jpegs = photographs.write(pathlib.Path(self.get_temp_dir()))
         alone, two, four = (self.losses_on(count, jpegs) for count in (1, 2, 4))

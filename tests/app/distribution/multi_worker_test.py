@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 
+import pytest
 import tensorflow as tf
 
 from app.distribution.cluster import Cluster
@@ -14,6 +15,8 @@ from tests.app.distribution import photographs
 from tests.app.distribution.rendezvous_test import free_addresses
 from tests.app.distribution.tasks import TasksTestCase, task_of
 from tests.processes import Command
+
+pytestmark = pytest.mark.cluster
 
 TRAIN = (
     "--model=mlp",

@@ -3,9 +3,12 @@
 import signal
 import time
 
+import pytest
 import tensorflow as tf
 
 from tests.app.distribution.tasks import Served, TasksTestCase
+
+pytestmark = pytest.mark.cluster
 
 TRAIN = (
     "--model=mlp",

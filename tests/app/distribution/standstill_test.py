@@ -8,10 +8,13 @@ import time
 import unittest
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from app.distribution import outstanding_steps, servers
 from tests.app.distribution.tasks import Served, TasksTestCase
+
+pytestmark = pytest.mark.cluster
 
 TRAIN = (
     "--image_size=4",

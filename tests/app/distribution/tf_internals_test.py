@@ -20,6 +20,32 @@ class TensorsTest(tf.test.TestCase):
         self.assertFalse(np.shares_memory(one, tensor.numpy()))
 
 
+class StateTest(tf.test.TestCase):
+    def test_eager_mode_determinism_and_draws_are_kept(self) -> None:
+        from tensorflow.python.framework import config
+
+        def drawn(between) -> tuple[float, float]:
+            tf.random.set_seed(3)
+            first = float(tf.random.uniform([]))
+            between()
+            return first, float(tf.random.uniform([]))
+
+        def change() -> None:
+            tf.random.set_seed(5)
+            tf.random.uniform([])
+            tf.config.run_functions_eagerly(True)
+            tf.config.experimental.enable_op_determinism()
+
+        def change_and_return() -> None:
+            with tf_internals.state_kept():
+                change()
+
+        whole = drawn(lambda: None)
+        self.assertEqual(drawn(change_and_return), whole)
+        self.assertFalse(tf.config.functions_run_eagerly())
+        self.assertFalse(config.is_op_determinism_enabled())
+
+
 class StrategiesTest(tf.test.TestCase):
     def test_the_coordination_service_takes_these_settings(self) -> None:
         from tensorflow.python.eager import context

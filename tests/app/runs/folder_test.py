@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -92,11 +93,13 @@ class RunFolderTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(UserError, "expected a run folder"):
             self.folder.read_config()
 
+    @pytest.mark.process
     def test_a_second_process_is_refused_with_the_first_ones_name(self) -> None:
         with self.folder.locked():
             second = try_to_lock(self.folder.path)
             self.assertIn(f"is in use by process {os.getpid()} on ", second)
 
+    @pytest.mark.process
     def test_the_lock_of_a_killed_process_is_taken_over(self) -> None:
         holder = subprocess.Popen(
             [sys.executable, "-c", _HOLD, str(self.folder.path)],

@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
+
+pytestmark = pytest.mark.process
 
 # What AutoGraph translates it writes to the temporary folder, a file for each function.
 _PROGRAM = """

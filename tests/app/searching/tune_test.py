@@ -8,10 +8,13 @@ import random
 import re
 import signal
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.processes import Command
+
+pytestmark = pytest.mark.process
 
 QUICK = (
     "--model=mlp",

@@ -1,18 +1,19 @@
 """Named inputs and tf.train.Examples become the rows that training has."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from app.serving import columns, edge_case_rows
-from pipelines.features import Column
+from pipelines.features import Boolean, Category, Number, TableColumn
 
 COLUMNS = (
-    Column("age", "numeric", integer=True),
-    Column("port", "categorical"),
-    Column("fare", "numeric"),
-    Column("alone", "boolean"),
-    Column("ever", "boolean"),
+    TableColumn("age", Number(whole=True)),
+    TableColumn("port", Category()),
+    TableColumn("fare", Number()),
+    TableColumn("alone", Boolean()),
+    TableColumn("ever", Boolean()),
 )
 SERVED = columns.serve(COLUMNS, missing={"ever", "age"})
 ROWS = {
@@ -43,9 +44,10 @@ class ServeTest(parameterized.TestCase, tf.test.TestCase):
             ],
         )
 
+    @pytest.mark.export
     def test_names_are_such_as_tensorflow_takes(self) -> None:
         names = ("age", "Age", "age_2", "Größe (m)", "1st", "self", "class", "a/b", "")
-        made = columns.serve([Column(name, "numeric") for name in names])
+        made = columns.serve([TableColumn(name, Number()) for name in names])
         inputs = [column.input for column in made]
         self.assertEqual(
             inputs,

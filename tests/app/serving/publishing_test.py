@@ -5,9 +5,12 @@ import subprocess
 import sys
 import time
 
+import pytest
 import tensorflow as tf
 
 from app.serving import publishing
+
+pytestmark = pytest.mark.process
 
 ROOT = pathlib.Path(__file__).parents[3]
 FILES = 12

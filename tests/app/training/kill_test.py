@@ -6,10 +6,13 @@ import random
 import shutil
 import signal
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.processes import Command, outcome
+
+pytestmark = pytest.mark.process
 
 QUICK = (
     "--batch_size=64",

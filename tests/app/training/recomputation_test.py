@@ -5,6 +5,7 @@ import pathlib
 from unittest import mock
 
 import keras
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -16,6 +17,8 @@ from app.training import randomness, recomputation
 from app.training.inspection import Inspector
 from base.errors import UserError
 from tests.processes import Command
+
+pytestmark = pytest.mark.slow
 
 MODELS = {
     "resnet": ("--model=resnet", "--model_args=depth=20,width=4"),
@@ -87,6 +90,7 @@ class RecomputationTest(tf.test.TestCase, parameterized.TestCase):
         ]
         self.assertGreater(max(differences), 0.01)
 
+    @pytest.mark.process
     def test_less_memory(self):
         root = pathlib.Path(self.get_temp_dir())
         peaks = []

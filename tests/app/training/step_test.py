@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from app.configs import flags
@@ -11,6 +12,8 @@ from app.training.inspection import Inspector
 from app.training.loop import Trainer
 from app.training.randomness import keyed_draws, refuse_stateful_draws
 from base.errors import UserError
+
+pytestmark = pytest.mark.slow
 
 
 def make_trainer(*arguments: str) -> tuple[Trainer, train.Parts]:

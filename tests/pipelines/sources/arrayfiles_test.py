@@ -11,6 +11,7 @@ from absl.testing import parameterized
 from base.errors import UserError
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
+from pipelines.features import Values
 from pipelines.order import Order
 
 
@@ -74,7 +75,7 @@ class ArrayFilesTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(
                 dataset.split_sizes, {"train": 14, "validation": 6, "test": 6}
             )
-            self.assertEqual(dataset.features.classes, ("0", "1", "2"))
+            self.assertEqual(dataset.features.target.part_names, ("0", "1", "2"))
             for part, other in zip(batch, batches[0], strict=True):
                 self.assertAllEqual(part, other)
             examples = dataset.examples("test", range(6))
@@ -98,8 +99,8 @@ class ArrayFilesTest(parameterized.TestCase, tf.test.TestCase):
         names = np.array(["cat", "dög", "emu"])
         arrays["classes"] = names if suffix == "npz" else np.char.encode(names, "utf8")
         features = self._open(self._write(arrays, suffix)).features
-        self.assertEqual(features.shape, (6, 5, 1))
-        self.assertEqual(features.classes, ("cat", "dög", "emu"))
+        self.assertEqual(features.input.shape, (6, 5, 1))
+        self.assertEqual(features.target.part_names, ("cat", "dög", "emu"))
 
     @parameterized.parameters("npz", "h5")
     def test_float_targets_are_values(self, suffix: str) -> None:
@@ -107,8 +108,7 @@ class ArrayFilesTest(parameterized.TestCase, tf.test.TestCase):
         arrays = {"x_train": generator.normal(size=(20, 4))}
         arrays["y_train"] = arrays["x_train"][:, :2] * 3
         dataset = self._open(self._write(arrays, suffix))
-        self.assertEqual(dataset.features.task, "regression")
-        self.assertEqual(dataset.features.targets, 2)
+        self.assertEqual(dataset.features.target, Values(2))
         found = dataset.examples("validation", range(6))
         self.assertEqual(found.inputs.dtype, np.float32)
         self.assertAllClose(found.inputs[:, :2] * 3, found.labels)

@@ -12,13 +12,13 @@ class DigitsTest(tf.test.TestCase):
         source = open_digits()
         bunch = datasets.load_digits()
         self.assertLen(source, 1797)
-        self.assertEqual(source.features.shape, (8, 8, 1))
+        self.assertEqual(source.features.input.shape, (8, 8, 1))
         images = source.read(np.arange(1797))
         self.assertEqual(images.dtype, np.uint8)
         self.assertAllClose(
             images[..., 0] * np.float32(16 / 255), bunch.images, atol=0.04
         )
-        self.assertAllEqual(source.targets, bunch.target)
+        self.assertAllEqual(source.read_targets(np.arange(1797)), bunch.target)
         self.assertAllEqual(source.lookup(tf.constant([5, 0])), images[[5, 0]])
 
     def test_hashes_tell_examples_apart(self) -> None:

@@ -12,7 +12,16 @@ from base.errors import UserError
 from pipelines import tables
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset, open_whole
-from pipelines.features import Column, Features
+from pipelines.features import (
+    Boolean,
+    Category,
+    Date,
+    ExampleSpec,
+    Number,
+    Table,
+    TableColumn,
+    Values,
+)
 from pipelines.order import Order
 
 PASSENGERS = """\
@@ -81,16 +90,16 @@ class TableTest(tf.test.TestCase):
     def test_columns_are_told_apart_and_missing_values_kept(self) -> None:
         source = self._open(write_passengers(self.folder)[".csv"]).source
         self.assertEqual(
-            source.features.columns,
+            source.features.input.columns,
             (
-                Column("age", "numeric", integer=True),
-                Column("fare", "numeric"),
-                Column("alone", "boolean"),
-                Column("port", "categorical"),
-                Column("name", "categorical"),
+                TableColumn("age", Number(whole=True)),
+                TableColumn("fare", Number()),
+                TableColumn("alone", Boolean()),
+                TableColumn("port", Category()),
+                TableColumn("name", Category()),
             ),
         )
-        self.assertEqual(source.features.classes, ("0", "1"))
+        self.assertEqual(source.features.target.part_names, ("0", "1"))
         rows = source.read(np.arange(4))
         self.assertAllEqual(np.isnan(rows["numbers"][:, 0]), [0, 0, 1, 0])
         self.assertAllEqual(np.isnan(rows["numbers"][:, 1]), [0, 0, 0, 1])
@@ -104,21 +113,21 @@ class TableTest(tf.test.TestCase):
     def test_statistics_are_of_the_rows_given_and_vocabularies_are_bounded(
         self,
     ) -> None:
-        columns = (Column("n", "numeric"), Column("t", "categorical"))
+        columns = (TableColumn("n", Number()), TableColumn("t", Category()))
         many = [f"{i % 300:03}" for i in range(600)] + ["common"] * 3 + ["", "once"]
         texts = np.array(many, object)[:, None]
         numbers = np.full((len(texts), 1), 2.0, np.float32)
         numbers[0], numbers[1] = np.nan, 8.0
-        first, second = tables.learn_columns(
-            {"numbers": numbers, "texts": texts}, columns
-        )
+        rows = {"numbers": numbers, "texts": texts}
+        first, second = Table(columns).statistics(lambda: rows)["columns"]
         self.assertTrue(first["missing"])
         self.assertAllClose(first["mean"], np.nanmean(numbers))
         self.assertAllClose(first["std"], np.nanstd(numbers))
         self.assertTrue(second["missing"])
         self.assertLen(second["vocabulary"], 256)
         self.assertEqual(second["vocabulary"][:2], ["common", "000"])
-        (constant,) = tables.learn_columns({"numbers": numbers[2:]}, columns[:1])
+        rows = {"numbers": numbers[2:]}
+        (constant,) = Table(columns[:1]).statistics(lambda: rows)["columns"]
         self.assertEqual((constant["std"], constant["missing"]), (1.0, False))
 
     def _open_weighted(self, text: str) -> Dataset:
@@ -138,7 +147,7 @@ class TableTest(tf.test.TestCase):
         lines = [f"{i % 2},{i},{i + 1}" for i in range(40)]
         text = "\n".join(["y,a,w", *lines])
         dataset = self._open_weighted(text)
-        self.assertEqual([c.name for c in dataset.features.columns], ["a"])
+        self.assertEqual([c.name for c in dataset.features.input.columns], ["a"])
         order = dataset.order(1)
         batches = list(dataset.training(order).batches(0).take(5))
         weights = np.concatenate([batch.weights for batch in batches])
@@ -169,9 +178,10 @@ class TableTest(tf.test.TestCase):
         text = Path(path).read_text().replace(",,", ",1,")
         Path(path).write_text(text)
         dataset = self._open(path, target="fare")
-        self.assertEqual(dataset.features.task, "regression")
-        self.assertNotIn("fare", [column.name for column in dataset.features.columns])
-        self.assertEqual(dataset.source.targets.shape, (40, 1))
+        self.assertEqual(dataset.features.target, Values(1))
+        columns = dataset.features.input.columns
+        self.assertNotIn("fare", [column.name for column in columns])
+        self.assertEqual(dataset.source.read_targets(np.arange(40)).shape, (40, 1))
 
     def test_another_file_is_read_in_the_kinds_of_the_first(self) -> None:
         dataset = self._open(write_passengers(self.folder)[".csv"])
@@ -179,7 +189,7 @@ class TableTest(tf.test.TestCase):
         other.write_text("port,name,alone,fare,age,survived\n1,2,true,3,4,1\n" * 1)
         other.write_text(other.read_text() + "1,3,false,3,4,0\n")
         config = DataConfig(dataset=str(other), target="survived", batch_size=2)
-        features = Features.from_json(dataset.features.to_json())
+        features = ExampleSpec.from_json(dataset.features.to_json())
         found = open_whole(config, features).source.read(np.arange(2))
         self.assertAllEqual(found["texts"], [["1", "2"], ["1", "3"]])
         other.write_text("port,name,alone,fare,age,survived\nS,a,true,3,old,1\n")
@@ -194,7 +204,7 @@ class TableTest(tf.test.TestCase):
         path = self.folder / "days.csv"
         path.write_text("day,y\n2020-01-01,a\n2020-01-02,b\n2020-01-03,a\n")
         columns = tables.columns_of("days", tables.read_table("days", path), ["y"])
-        self.assertEqual(columns, (Column("day", "numeric", integer=True),))
+        self.assertEqual(columns, (TableColumn("day", Date()),))
         path.write_text("day\n1970-01-02\n")
         table = tables.read_table("days", path, columns)
         self.assertAllEqual(

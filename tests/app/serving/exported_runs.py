@@ -16,11 +16,11 @@ from app.runs.folder import RunFolder
 from app.runs.network import build_network
 from app.runs.numerics import set_numerics
 from app.serving import calibration, exporting, golden_runner, runtimes
-from app.serving.exported_run import Subject
+from app.serving.exported_run import ExportedRun
 from app.training import checkpoints, state
 from base import files
 from pipelines.dataset import Dataset
-from pipelines.features import Features
+from pipelines.features import ClassLabel, ExampleSpec, Image, Values, Vector
 from pipelines.sources.arrays import ArraySource
 from pipelines.sources.base import Source
 from tests.pipelines import folders
@@ -37,21 +37,23 @@ def source(task: str, shape: tuple[int, ...], examples: int = 60) -> Source:
         data = random.integers(0, 256, (examples, *shape), np.uint8)
     else:
         data = random.normal(3, 2, (examples, *shape)).astype(np.float32)
-    kind = "image" if len(shape) == 3 else "vector"
+    given = Image(shape) if len(shape) == 3 else Vector(shape)
     if task == "classification":
-        features = Features(kind, shape, task, ("a", "b", "ä c"))
+        features = ExampleSpec(given, ClassLabel(("a", "b", "ä c")))
         return ArraySource("noise", features, data, np.arange(examples) % 3)
     targets = random.normal((100, -5), (20, 2), (examples, 2)).astype(np.float32)
-    return ArraySource("noise", Features(kind, shape, task, targets=2), data, targets)
+    return ArraySource("noise", ExampleSpec(given, Values(2)), data, targets)
 
 
 def write_npz(path: pathlib.Path, given: Source) -> None:
     """Writes a source's vectors as a file that `--dataset` takes."""
     every = np.arange(len(given))
-    np.savez(path, x_train=given.read(every), y_train=given.targets)
+    np.savez(path, x_train=given.read(every), y_train=given.read_targets(every))
 
 
-def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Subject:
+def exported_run(
+    run_dir: pathlib.Path, given: Source | None, *arguments: str
+) -> ExportedRun:
     """A run that has never been trained.
 
     Args:
@@ -66,7 +68,7 @@ def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Sub
     set_numerics(config)
     network = build_network(config, description)
     disturb(network.model)
-    return Subject(config, RunFolder(run_dir), network, 1, dataset, description)
+    return ExportedRun(config, RunFolder(run_dir), network, 1, dataset, description)
 
 
 def disturb(model: keras.Model) -> None:
@@ -77,7 +79,7 @@ def disturb(model: keras.Model) -> None:
         weight.assign(weight + noise * random.choice((-1, 1), weight.shape).clip(-0.3))
 
 
-def write_run(made: Subject) -> None:
+def write_run(made: ExportedRun) -> None:
     """Writes the folder of a run that stands at step 1."""
     folder = made.folder
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -112,7 +114,7 @@ def run() -> pathlib.Path:
     """A run on `pictures`, a CNN on 8×8 pixels."""
     path = folder() / "run"
     arguments = ("--model=cnn", "--model_args=depth=1,width=4", "--image_size=8")
-    write_run(subject(path, None, f"--dataset={pictures()}", *arguments))
+    write_run(exported_run(path, None, f"--dataset={pictures()}", *arguments))
     return path
 
 
@@ -166,7 +168,7 @@ def table_run() -> pathlib.Path:
     """A run on `table`, an MLP."""
     path = folder() / "table_run"
     arguments = ("--model=mlp", "--model_args=depth=1,width=8")
-    write_run(subject(path, None, *table_arguments("classification"), *arguments))
+    write_run(exported_run(path, None, *table_arguments("classification"), *arguments))
     return path
 
 

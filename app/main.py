@@ -5,10 +5,20 @@ Finds the command's module, reads its flags, and runs it. It imports no TensorFl
 
 import importlib
 import os
+import pathlib
 import select
 import sys
 from collections.abc import Sequence
 from typing import TextIO
+
+if (
+    __name__ == "__main__"
+    and not sys.flags.safe_path
+    and pathlib.Path.cwd() != pathlib.Path(__file__).resolve().parents[1]
+):
+    # `python -m` looks into the working directory first, where a user's models.py may
+    # lie: it is no room of Atelier's.
+    sys.path.append(sys.path.pop(0))
 
 from app import caches, exit_status, tf_startup
 from app.configs import flags

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from app.serving.loading import Predictor
+from app.serving.signatures import Contract
 from atelier import own_data
 from base.errors import UserError
 from pipelines import files, preprocessing, tables
@@ -46,8 +47,8 @@ def answers(predictor: Predictor, examples: Any, batch_size: int) -> Answers:
             )
     parts = [predictor.answers(batch) for batch in batches]
     joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-    if "class_id" in joined:
-        joined["label"] = np.array(features.classes)[joined["class_id"]]
+    for name, index in predictor.contract.named_answers.items():
+        joined[name] = np.array(predictor.contract.names)[joined[index]]
     return {**named, **joined}
 
 
@@ -63,7 +64,7 @@ def _images(
     predictor: Predictor, paths: list[str], batch_size: int
 ) -> Iterator[np.ndarray]:
     contract = predictor.contract
-    height, width, channels = contract.example_shape
+    height, width, channels = _shape_of(contract)
     shape = (height, width, channels)
     for batch in files.read_images(paths, shape, batch_size, contract.max_pixels):
         for problem in batch.problems:
@@ -74,7 +75,9 @@ def _images(
 def _rows(
     predictor: Predictor, examples: Any, paths: list[str], batch_size: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    columns = predictor.contract.features.columns
+    table_feature = predictor.contract.features.input
+    assert isinstance(table_feature, Table)  # which is why rows are read
+    columns = table_feature.columns
     if paths:
         given = [
             (path, tables.read_table(path, pathlib.Path(path), columns))
@@ -101,7 +104,7 @@ def _examples(
     contract = predictor.contract
     array = np.asarray(examples)
     kind = arrayfiles.input_of("predict", "the array", array.shape, array.dtype)
-    wanted = contract.example_shape
+    wanted = _shape_of(contract)
     resizable = isinstance(kind, Image) and kind.shape[2:] == wanted[2:]
     fits = kind.shape == wanted or resizable
     if type(kind) is not type(contract.features.input) or not fits:
@@ -117,3 +120,8 @@ def _examples(
             height, width, _ = wanted
             part = preprocessing.resize_images(tf.constant(part), (height, width))
         yield np.asarray(part)
+
+
+def _shape_of(contract: Contract) -> tuple[int, ...]:
+    """Of one example, which is complete once a model is built for it."""
+    return tuple(side or 0 for side in contract.features.input.shape)

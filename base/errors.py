@@ -18,9 +18,31 @@ _LISTED = 20
 class UserError(ValueError):
     """The user's mistake, in one line: received, expected, what to do. Exit 2."""
 
+    kind = "user_mistake"
+
+
+class InUse(UserError):
+    """Another process holds what the user named. Exit 2."""
+
+    kind = "in_use"
+
+
+class UnreadableExample(UserError):
+    """An example that turned out to be damaged when a step needed it. Exit 2."""
+
+    kind = "unreadable_example"
+
 
 class Interrupted(Exception):
     """The run stopped early and the same command goes on with it. Exit 75."""
+
+    kind = "interrupted"
+
+
+class DiskFailure(Interrupted):
+    """The disk is full, over quota, read-only or broken. Exit 75."""
+
+    kind = "disk_full"
 
 
 class Paused(Interrupted):
@@ -28,7 +50,15 @@ class Paused(Interrupted):
 
 
 class TrainingFailed(Exception):
-    """The run cannot go on: non-finite values, a broken record. Exit 1."""
+    """The run cannot go on. Exit 1."""
+
+    kind = "training_failed"
+
+
+class NonFinite(TrainingFailed):
+    """A loss, a gradient or a metric was not finite. Exit 1."""
+
+    kind = "non_finite"
 
 
 class ExportRefused(Exception):

@@ -18,7 +18,8 @@ def flag(
       default: the value where the flag is not given.
       help: what `--help` says.
       choices: the values there are; empty where there are too many to list.
-      **metadata: of the room's own, such as `resumable`: may change on a resume.
+      **metadata: of the room's own, such as `resumable`: may change on a resume; `own`
+        beside `choices`: what `package.module:…` may name instead of one of them.
     """
     if choices:
         metadata["choices"] = choices

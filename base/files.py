@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from base.errors import Interrupted
+from base.errors import DiskFailure
 
-_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
@@ -78,14 +78,14 @@ def disk_failures_named(folder: str) -> Iterator[None]:
     """Within it a disk that can no longer be written interrupts the run.
 
     Raises:
-      Interrupted: it is full, over quota, read-only or broken.
+      DiskFailure: it is full, over quota, read-only or broken.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_FAILURES:
+        if error.errno not in DISK_FAILURES:
             raise
-        raise Interrupted(
+        raise DiskFailure(
             f"{folder} cannot be written any more ({error.strerror}); the checkpoints"
             " there are whole: make room, and the same command goes on"
         ) from error

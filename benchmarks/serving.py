@@ -21,6 +21,7 @@ from app.serving import litert
 from app.serving.signatures import Contract, Server
 from models import registry
 from models.spec import Inputs, Outputs
+from models.tasks.registry import task_of
 from pipelines.features import ClassLabel, ExampleSpec, Image, Vector
 
 CLASSES = 10
@@ -93,18 +94,18 @@ def prepare(case: Case, folder: pathlib.Path) -> Callable[[int], dict[str, Call]
     )
     given = Image(case.shape) if is_image else Vector(case.shape)
     features = ExampleSpec(given, ClassLabel(names))
-    contract = Contract(features, max_pixels=10**8)
-    ((name, raw),) = contract.raw_inputs.items()
+    contract = Contract(features, task_of(outputs), max_pixels=10**8)
+    ((name, raw),) = contract.input.raw_inputs.items()
     Server(model, contract).save(folder / "saved_model", None)
     loaded = tf.saved_model.load(str(folder / "saved_model"))
     interpreter = Interpreter(model_content=litert.convert(model, contract))
-    runner = interpreter.get_signature_runner(contract.raw_signature)
+    runner = interpreter.get_signature_runner(contract.input.raw_signature)
 
     def arms(rows: int) -> dict[str, Call]:
         examples = np.random.default_rng(0).integers(0, 256, (rows, *case.shape))
         given = examples.astype(raw.dtype.as_numpy_dtype)
         tensor, inputs = tf.constant(given), examples.astype(np.float32)
-        signature = loaded.signatures[contract.raw_signature]
+        signature = loaded.signatures[contract.input.raw_signature]
         return {
             "model.predict": lambda: model.predict(inputs, verbose=0),
             "model(x)": lambda: model(inputs, training=False).numpy(),

@@ -6,11 +6,13 @@ Each field is a flag: its name is the flag's, its metadata the flag's help.
 import dataclasses
 import math
 
+from base import own_parts
 from base.errors import UserError, unknown
 from base.fields import flag, require
-from models.tasks import registry
+from models.tasks import names
 
-LOSSES = ("auto", *registry.loss_names())
+TASKS = ("auto", *names.TASKS)
+LOSSES = ("auto", *names.loss_names())
 OPTIMIZERS = (
     "adadelta",
     "adafactor",
@@ -37,6 +39,8 @@ _READ_BY = {
     "decay_rate": ("schedule", ("step", "exponential")),
     "final_learning_rate": ("schedule", ("cosine", "one_cycle", "triangular")),
 }
+# What an optimizer of the user's own is not given.
+_OF_OPTIMIZERS_HERE = ("momentum", "nesterov", "weight_decay", "ema")
 # Side of the largest patch: its covariance has (49 * channels)^2 entries.
 _LARGEST_PATCH = 7
 
@@ -82,21 +86,38 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """What is minimised."""
+    """What is learnt, minimised and measured."""
 
     loss: str = flag(
         "auto",
         "Loss; auto is cross_entropy for classes and mse for real targets. Regression "
-        "losses are in units of the targets' standard deviation.",
+        "losses are in units of the targets' standard deviation. Or "
+        "package.module:function of your own: (labels, outputs) -> [B].",
         choices=LOSSES,
+        own="function",
     )
     label_smoothing: float = flag(
         0.0, "Share of each label that is spread evenly over all classes, in [0, 1)."
     )
+    metrics: str = flag(
+        "",
+        "Metrics of your own beside the task's, with commas: package.module:function "
+        "gives a number for each example, (labels, outputs) -> [B], whose mean it is, "
+        "with :max or :min behind it, whichever is better; or package.module:class.",
+    )
+    task: str = flag(
+        "auto",
+        "What is learnt; auto goes by the targets: classification for classes. Or "
+        "package.module:class, a subclass of models.tasks.base.Task of your own.",
+        choices=TASKS,
+        own="class",
+    )
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise unknown("loss", self.loss, LOSSES)
+        own_parts.require_known("task", self.task, TASKS, "class")
+        if not own_parts.is_reference(self.task):  # whose losses are its own
+            own_parts.require_known("loss", self.loss, LOSSES, "function")
+        self._check_metrics()
         smoothing = self.label_smoothing
         require(0 <= smoothing < 1, "label_smoothing", smoothing, "0 <= value < 1")
         if smoothing and self.loss not in ("auto", "cross_entropy"):
@@ -104,6 +125,33 @@ class LossConfig:
                 f"--label_smoothing={smoothing} with --loss={self.loss}: expected "
                 "--loss=cross_entropy; leave one of them out"
             )
+
+    def _check_metrics(self) -> None:
+        known: set[str] = set()
+        for item in filter(None, (part.strip() for part in self.metrics.split(","))):
+            reference, _ = split_metric(item)
+            name = reference.partition(":")[2]
+            require(name not in known, "metrics", item, f"{name!r} once")
+            known.add(name)
+
+
+def split_metric(item: str) -> tuple[str, str]:
+    """The reference of a metric of the user's own, and its direction or nothing.
+
+    Args:
+        item: Such as `mine:cost:min` or `mine:cost`.
+
+    Raises:
+        UserError: It is no such text.
+    """
+    module, _, rest = item.partition(":")
+    name, colon, direction = rest.partition(":")
+    reference = f"{module}:{name}"
+    form = "package.module:name with :max or :min behind it, such as mine:cost:min"
+    require(own_parts.is_reference(reference), "metrics", item, form)
+    if colon and direction not in ("max", "min"):
+        raise unknown(f"direction of --metrics={item}:", direction, ("max", "min"))
+    return reference, direction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +161,10 @@ class OptimizerConfig:
     optimizer: str = flag(
         "adamw",
         "Optimizer, any of Keras', or conv_muon: airbench's Muon for the kernels of "
-        "convolutions, which Keras' muon leaves to AdamW.",
+        "convolutions, which Keras' muon leaves to AdamW. Or package.module:function "
+        "of your own: (learning_rate) -> a Keras optimizer.",
         choices=OPTIMIZERS,
+        own="function",
     )
     learning_rate: float = flag(1e-3, "Learning rate at the schedule's peak.")
     schedule: str = flag(
@@ -153,8 +203,7 @@ class OptimizerConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        own_parts.require_known("optimizer", self.optimizer, OPTIMIZERS, "function")
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", self.schedule, SCHEDULES)
         self._check_rates()
@@ -191,6 +240,15 @@ class OptimizerConfig:
         require(ema is None or 0 < ema < 1, "ema", ema, "0 < value < 1")
 
     def _check_read(self) -> None:
+        if own_parts.is_reference(self.optimizer):
+            for name in _OF_OPTIMIZERS_HERE:
+                value = getattr(self, name)
+                if value != getattr(OptimizerConfig, name):
+                    raise UserError(
+                        f"--{name}={value} with --optimizer={self.optimizer}, which "
+                        f"does not read it: leave --{name} out, and give it to the "
+                        "optimizer in your function"
+                    )
         for name, (choice, readers) in _READ_BY.items():
             value, chosen = getattr(self, name), getattr(self, choice)
             if value != getattr(OptimizerConfig, name) and chosen not in readers:

@@ -5,6 +5,7 @@ exactly what training took.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -21,19 +22,22 @@ def stack_layers(
 
     Sequential, but for tables: their rows are a dict, which a Sequential cannot take.
     """
-    if inputs.kind != "table":
-        flatten = keras.layers.Flatten(name="flatten")
-        first = [input_tensor(inputs), preprocessing(inputs), flatten]
-        return keras.Sequential([*first, *layers], name=name)
+    match inputs.kind:
+        case "image" | "vector":
+            flatten = keras.layers.Flatten(name="flatten")
+            first = [input_tensor(inputs), preprocessing(inputs), flatten]
+            return keras.Sequential([*first, *layers], name=name)
+        case "table":
+            return _stack_on_rows(inputs, layers, name)
+        case _:
+            raise _no_first_layers(inputs)
+
+
+def _stack_on_rows(
+    inputs: Inputs, layers: Sequence[keras.layers.Layer], name: str
+) -> keras.Model:
     encoding = TableEncoding(inputs.columns, dtype="float32", name="table_encoding")
-    rows = {
-        part: keras.Input((len(columns),), dtype=dtype, name=part)
-        for part, dtype, columns in (
-            ("numbers", "float32", encoding.number_columns),
-            ("texts", "string", encoding.text_columns),
-        )
-        if columns
-    }
+    rows = symbolic_inputs(inputs)
     features = encoding(rows)
     for layer in layers:
         features = layer(features)
@@ -45,6 +49,20 @@ def input_tensor(inputs: Inputs) -> keras.KerasTensor:
     return keras.Input(inputs.shape, dtype="float32", name=inputs.kind)
 
 
+def symbolic_inputs(inputs: Inputs) -> Any:
+    """The symbolic raw inputs of any kind: a tensor, or of a table a dict of them."""
+    if inputs.kind != "table":
+        return input_tensor(inputs)
+    texts = sum(column.kind == "categorical" for column in inputs.columns)
+    widths = {"numbers": len(inputs.columns) - texts, "texts": texts}
+    dtypes = {"numbers": "float32", "texts": "string"}
+    return {
+        part: keras.Input((width,), dtype=dtypes[part], name=part)
+        for part, width in widths.items()
+        if width
+    }
+
+
 def preprocessing(inputs: Inputs) -> keras.layers.Layer:
     """A layer from raw inputs, float32 [B, *shape], to features of the same shape.
 
@@ -53,12 +71,25 @@ def preprocessing(inputs: Inputs) -> keras.layers.Layer:
 
     Images: 0..255 to -1..1. Vectors: standardized, if `inputs` has mean and std.
     """
-    if inputs.kind == "image":
-        return keras.layers.Rescaling(
-            1 / 127.5, offset=-1.0, dtype="float32", name="rescaling"
-        )
-    if inputs.kind != "vector":
-        raise UserError(f"inputs of kind {inputs.kind!r}: expected image or vector")
+    match inputs.kind:
+        case "image":
+            return keras.layers.Rescaling(
+                1 / 127.5, offset=-1.0, dtype="float32", name="rescaling"
+            )
+        case "vector":
+            return _standardization(inputs)
+        case _:
+            raise _no_first_layers(inputs)
+
+
+def _no_first_layers(inputs: Inputs) -> UserError:
+    return UserError(
+        f"inputs of kind {inputs.kind!r}: no first layers are known for them here; "
+        "expected images, vectors or tables, or a model of your own"
+    )
+
+
+def _standardization(inputs: Inputs) -> keras.layers.Layer:
     if not inputs.mean:
         return keras.layers.Identity(dtype="float32", name="features")
     return keras.layers.Normalization(

@@ -4,14 +4,16 @@ The sums are plain scalars, so that any loop, replica or worker can add them up,
 each example counts once whatever the batches were.
 """
 
+import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from base.errors import unknown
+from models.spec import Outputs
 
 OF_EVERY_TASK = ("examples", "weight", "loss")
 
@@ -20,6 +22,13 @@ def total(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """The sum of `values` [B], float64, without those whose weight [B] is 0."""
     values = float64(values)
     return tf.reduce_sum(tf.where(weights > 0, values, tf.zeros_like(values)))
+
+
+def total_by_column(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The sums of the columns of `values` [B, k], float64, as `total` takes them."""
+    values = float64(values)
+    counted = (weights > 0)[:, tf.newaxis]
+    return tf.reduce_sum(tf.where(counted, values, tf.zeros_like(values)), axis=0)
 
 
 def float64(values: tf.Tensor) -> tf.Tensor:
@@ -52,6 +61,36 @@ class Metric:
 
 
 LOSS = Metric("loss", "Loss", "min")
+
+
+class SummedMetric(abc.ABC):
+    """A figure that follows from sums over the examples; to be subclassed by users.
+
+    Atelier adds the sums up over batches, replicas and workers, each example once and
+    none of the padding. A subclass is made with the `Outputs` that the model owes.
+
+    Attributes:
+        direction: `max` if more of it is better, `min` if less.
+        sum_sizes: Of each sum its length: 1 for a number, k for a vector.
+        title: For people; by default made from the name.
+        unit: Of its values.
+    """
+
+    direction: ClassVar[Literal["max", "min"]]
+    sum_sizes: ClassVar[Mapping[str, int]]
+    title: ClassVar[str] = ""
+    unit: ClassVar[str] = ""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self.outputs = outputs
+
+    @abc.abstractmethod
+    def sums(self, labels: tf.Tensor, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What each example adds to each sum: [B], or [B, k] for a vector."""
+
+    @abc.abstractmethod
+    def result(self, sums: Mapping[str, Any]) -> float:
+        """The figure, from the sums over all examples and `examples`, their number."""
 
 
 class Measured(Protocol):
@@ -87,9 +126,11 @@ class Metrics:
 
     Attributes:
         task: What is learnt.
+        own: Metrics of the user's own beside the task's.
     """
 
     task: Measured
+    own: Mapping[Metric, SummedMetric] = dataclasses.field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -101,12 +142,16 @@ class Metrics:
         """How many numbers each sum is, in their order."""
         sizes = self.task.sum_sizes
         names = (*OF_EVERY_TASK, *self.task.sum_names)
-        return {name: sizes.get(name, 1) for name in names}
+        return {name: sizes.get(name, 1) for name in names} | {
+            f"{metric.name}/{name}": size
+            for metric, summed in self.own.items()
+            for name, size in summed.sum_sizes.items()
+        }
 
     @property
     def declared(self) -> tuple[Metric, ...]:
         """What every figure means."""
-        return self.task.metrics
+        return (*self.task.metrics, *self.own)
 
     def sums(
         self,
@@ -129,8 +174,9 @@ class Metrics:
             "weight": total(weights, weights),
             "loss": total(float64(losses) * float64(weights), weights),
             **self.task.sums(labels, predictions, weights),
+            **self._own_sums(labels, predictions, weights),
         }
-        if not self.task.sum_sizes:
+        if all(size == 1 for size in self._sizes.values()):
             return tf.stack([found[name] for name in self._sizes])
         return tf.concat([tf.reshape(found[name], [-1]) for name in self._sizes], 0)
 
@@ -140,7 +186,7 @@ class Metrics:
         parts = np.split(np.asarray(sums, np.float64), ends[:-1])
         vectors = self.task.sum_sizes
         return {
-            name: part if name in vectors else float(part[0])
+            name: part if name in vectors or len(part) > 1 else float(part[0])
             for name, part in zip(self._sizes, parts, strict=True)
         }
 
@@ -154,7 +200,27 @@ class Metrics:
         if not found["examples"] > 0:
             raise ValueError(f"metrics of {found['examples']} examples: expected some")
         loss = float(found["loss"]) / float(found["weight"])
-        return {"loss": loss, **self.task.results(found)}
+        own = {
+            metric.name: float(
+                summed.result(
+                    {name: found[f"{metric.name}/{name}"] for name in summed.sum_sizes}
+                    | {"examples": found["examples"]}
+                )
+            )
+            for metric, summed in self.own.items()
+        }
+        return {"loss": loss, **self.task.results(found), **own}
+
+    def _own_sums(
+        self, labels: tf.Tensor, predictions: tf.Tensor, weights: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """A batch's sums of the user's own metrics."""
+        sums: dict[str, tf.Tensor] = {}
+        for metric, summed in self.own.items():
+            for name, values in summed.sums(labels, predictions).items():
+                add_up = total if summed.sum_sizes[name] == 1 else total_by_column
+                sums[f"{metric.name}/{name}"] = add_up(values, weights)
+        return sums
 
     def intervals(self, sums: np.ndarray) -> dict[str, list[float]]:
         """95 % intervals of the figures that have one: `NAME_95`, [low, high]."""

@@ -4,12 +4,15 @@ from typing import Any
 
 import keras
 
+from base import own_parts
+from base.errors import UserError
 from models import schedules
 from models.adam import Adam, AdamW
 from models.config import OptimizerConfig
 from models.muon import ConvMuon
 
 _OWN = {"adam": Adam, "adamw": AdamW, "conv_muon": ConvMuon}
+_SIGNATURE = "(learning_rate) -> a Keras optimizer"
 _NEVER_DECAYED = ("bias", "beta", "gamma", "position_embedding")
 
 
@@ -27,10 +30,14 @@ def build(
     `finalize_variable_values`. `steps_per_epoch` need not be whole.
 
     Raises:
-        UserError: A schedule that does not fit the training.
+        UserError: A schedule that does not fit the training, or an optimizer of the
+            user's own that is none.
     """
+    schedule = schedules.build(config, steps_per_epoch, total_steps)
+    if own_parts.is_reference(config.optimizer):
+        return _own(config.optimizer, schedule)
     optimizer = optimizer_class(config.optimizer)(
-        learning_rate=schedules.build(config, steps_per_epoch, total_steps),
+        learning_rate=schedule,
         use_ema=config.ema is not None,
         ema_momentum=0.99 if config.ema is None else config.ema,
         **_own_arguments(config),
@@ -40,6 +47,33 @@ def build(
     optimizer.exclude_from_weight_decay(
         [v for v in variables if not (config.weight_decay and is_decayed(v))]
     )
+    return optimizer
+
+
+def _own(
+    reference: str, schedule: keras.optimizers.schedules.LearningRateSchedule
+) -> keras.optimizers.Optimizer:
+    """What the user's function makes of the learning rate's schedule."""
+    make = own_parts.load_callable("optimizer", reference)
+    own_parts.require_takes("optimizer", reference, make, _SIGNATURE)
+    optimizer = make(schedule)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise UserError(
+            f"--optimizer={reference} gave a {type(optimizer).__name__}: expected a "
+            "keras.optimizers.Optimizer"
+        )
+    if optimizer.built:
+        raise UserError(
+            f"--optimizer={reference} gave an optimizer that has variables already: "
+            "expected a new one at each call"
+        )
+    kept = optimizer.get_config().get("learning_rate")
+    if isinstance(kept, int | float):
+        raise UserError(
+            f"--optimizer={reference} keeps the rate {kept:g} and not the learning "
+            "rate that it is given, a schedule by --learning_rate and --schedule: "
+            "expected an optimizer with learning_rate=learning_rate"
+        )
     return optimizer
 
 

@@ -3,13 +3,11 @@
 import dataclasses
 import importlib
 import inspect
-import pathlib
-import sys
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from base import given
+from base import own_parts
 from base.errors import UserError, unknown
 from models import architectures, arguments
 from models.spec import Inputs, Outputs
@@ -61,11 +59,11 @@ def names() -> tuple[str, ...]:
 def config_class(name: str) -> type:
     """The frozen dataclass of the arguments of model `name`.
 
-    For `package.module:function` it is made from the function's signature, which
-    imports that module; the models of the registry need no import.
+    For `package.module:name` it is made from the function's or the class's signature,
+    which imports that module; the models of the registry need no import.
     """
     if ":" in name:
-        return _config_class_of(name, _load(name))
+        return _config_class_of(name, _load_own(name))
     if name not in _ENTRIES:
         raise unknown("model", name, names())
     return _ENTRIES[name].config_class
@@ -75,13 +73,17 @@ def parse_args(name: str, text: str) -> Any:
     """The arguments of model `name`, as its frozen config dataclass.
 
     Args:
-        name: A registered name, or `package.module:function`.
+        name: A registered name, or `package.module:name`.
         text: `argument=value` pairs separated by commas; empty means all defaults.
 
     Raises:
         UserError: Unknown model or argument, or a value that does not fit.
     """
     return arguments.parse(name, config_class(name), text)
+
+
+def _say_nothing(line: str) -> None:
+    """Lets a line go."""
 
 
 def build(
@@ -91,6 +93,8 @@ def build(
     outputs: Outputs,
     views: str = "none",
     placed: bool = False,
+    own_loss: bool = False,
+    tell: Callable[[str], None] = _say_nothing,
 ) -> "keras.Model":
     """A new model `name`, built: raw `inputs` in, float32 `outputs` out.
 
@@ -99,8 +103,12 @@ def build(
     `flip_translate`), what it answers outside of training is an average over them. It
     is on the devices that its arguments name if it is to be `placed`, else on one.
 
+    A model of the user's own is tried on a batch, see `owed`: with `own_loss`, the
+    user's too, it may give probabilities. What is no mistake is told to `tell`.
+
     Raises:
-        UserError: Unknown model or argument, or a model that does not fit `inputs`.
+        UserError: Unknown model or argument, or a model that does not fit `inputs`, or
+            does not give `outputs`.
     """
     import keras
 
@@ -109,13 +117,19 @@ def build(
         config = dataclasses.replace(config, devices=None)
     if ":" in name:
         values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-        model = _load(name)(inputs, outputs, **values)
+        model = _build_own(name, values, inputs, outputs)
     else:
-        model = _load(_ENTRIES[name].builder)(config, inputs, outputs)
+        model = _load(name)(config, inputs, outputs)
     if not isinstance(model, keras.Model):
         raise UserError(
             f"model {name} gave a {type(model).__name__}: expected a keras.Model"
         )
+    if ":" in name:
+        from models import owed
+        from models.tasks.registry import task_of
+
+        asked, task = f"--model={name}", task_of(outputs)
+        owed.check_model(asked, model, inputs, task, own_loss=own_loss, tell=tell)
     _require_whitening_used(name, model, inputs)
     if placed and devices:
         from models import placement
@@ -183,49 +197,50 @@ def _averaging(model: "keras.Model", inputs: Inputs, views: str) -> "keras.Model
     return keras.Model(images, averaged, name=model.name)
 
 
-def _load(reference: str) -> Callable[..., Any]:
-    """The function that `package.module:function` names, or Python's that was given.
+def _load(name: str) -> Callable[..., Any]:
+    """The builder of a model of the registry."""
+    module, _, function = _ENTRIES[name].builder.partition(":")
+    builder: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return builder
 
-    The working directory is searched last, so that a file beside the user's data works
-    with the console script as it does with `python -m`.
+
+def _load_own(reference: str) -> Callable[..., Any]:
+    """The function or class that `package.module:name` names.
+
+    Raises:
+        UserError: There is none, or it does not begin with (inputs, outputs).
     """
-    held: Callable[..., Any] | None = given.find("model", reference)
-    if held is not None:
-        return held
-    module_name, _, function_name = reference.partition(":")
-    if str(pathlib.Path.cwd()) not in sys.path:
-        sys.path.append(str(pathlib.Path.cwd()))
+    builder = own_parts.load_callable("model", reference)
+    signature = inspect.signature(builder)
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there; something that it imports is not
+        signature.bind_partial(None, None)
+    except TypeError:
         raise UserError(
-            f"model {reference}: no module {error.name!r} in the working directory or "
-            "among the installed packages; expected package.module:function"
+            f"--model={reference} takes {signature}: expected (inputs, outputs, "
+            "**arguments)"
         ) from None
-    except (TypeError, ValueError):
-        raise UserError(
-            f"model {reference!r}: expected package.module:function"
-        ) from None
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        found = inspect.getmembers(module, inspect.isfunction)
-        raise unknown(
-            f"function of {module_name}", function_name, (name for name, _ in found)
-        )
-    return function
+    return builder
+
+
+def _build_own(
+    reference: str, given: dict[str, Any], inputs: Inputs, outputs: Outputs
+) -> Any:
+    """What the user's function or class makes, its variables made too."""
+    import keras
+
+    model = _load_own(reference)(inputs, outputs, **given)
+    if isinstance(model, keras.Model) and not model.built:
+        from models.inputs import symbolic_inputs
+
+        model(symbolic_inputs(inputs))
+    return model
 
 
 def _config_class_of(name: str, function: Callable[..., Any]) -> type:
     """A frozen dataclass of the arguments that `function` takes after the first two."""
     parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) < 2:
-        raise UserError(
-            f"model {name} takes {len(parameters)} arguments: expected a function of "
-            "(inputs, outputs, **arguments)"
-        )
-    hints = typing.get_type_hints(function)
+    hinted = function.__init__ if inspect.isclass(function) else function
+    hints = typing.get_type_hints(hinted)
     fields: list[tuple[str, Any, Any]] = []
     for parameter in parameters[2:]:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):

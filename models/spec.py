@@ -1,9 +1,12 @@
 """What a model is built for: the inputs it receives and the outputs it owes."""
 
 import dataclasses
-from typing import Literal
 
-from base.errors import UserError
+from base.errors import UserError, unknown
+
+# What a first layer is made for; see `models.inputs`.
+_RANKS = {"image": 3, "vector": 1, "table": 1}
+_COLUMN_KINDS = ("numeric", "boolean", "categorical")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,7 +15,7 @@ class Column:
 
     Attributes:
         name: The column's name in the table.
-        kind: What its values are.
+        kind: What its values are: numeric, boolean or categorical.
         mean: Mean over the training split (numeric columns).
         std: Standard deviation over the training split (numeric columns).
         vocabulary: The values seen in the training split (categorical columns).
@@ -20,11 +23,15 @@ class Column:
     """
 
     name: str
-    kind: Literal["numeric", "boolean", "categorical"]
+    kind: str
     mean: float = 0.0
     std: float = 1.0
     vocabulary: tuple[str, ...] = ()
     missing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in _COLUMN_KINDS:
+            raise unknown("kind of column", self.kind, _COLUMN_KINDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Inputs:
             no such layer.
     """
 
-    kind: Literal["image", "vector", "table"]
+    kind: str
     shape: tuple[int, ...]
     columns: tuple[Column, ...] = ()
     mean: tuple[float, ...] = ()
@@ -78,8 +85,10 @@ class Inputs:
     patches: Patches | None = None
 
     def __post_init__(self) -> None:
-        rank = {"image": 3, "vector": 1}.get(self.kind)
-        if rank is not None and len(self.shape) != rank:
+        if self.kind not in _RANKS:
+            raise unknown("kind of input for a model", self.kind, _RANKS)
+        rank = _RANKS[self.kind]
+        if len(self.shape) != rank:
             raise UserError(
                 f"{self.kind} inputs of shape {self.shape}: expected {rank} dimensions"
             )

@@ -7,10 +7,6 @@ from typing import Any
 
 from base.errors import UserError, unknown
 
-# Metrics of which more is better, and those of which less is.
-_RISING = ("accuracy", "top5_accuracy", "r2", "examples_per_second")
-_FALLING = ("loss", "mae", "rmse", "seconds", "input_wait")
-
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
@@ -50,28 +46,27 @@ class Objective:
         return min(history, key=lambda point: self.sort_key(point[1]))
 
 
-def parse(text: str, tags: Iterable[str]) -> Objective:
+def parse(text: str, directions: Mapping[str, str | None], monitor: str) -> Objective:
     """Reads `--objective`.
 
     Args:
       text: `auto`, a tag or the name of a metric, with or without `:min` or `:max`.
-      tags: those that a line of metrics.jsonl has.
+      directions: whether more (`max`) or less (`min`) is better, by the tags that a
+        line of metrics.jsonl has; None where neither is.
+      monitor: the tag that `auto` stands for.
 
     Raises:
       UserError: there is no such metric, or its direction is not known.
     """
-    tags = list(tags)
     name, colon, direction = text.partition(":")
     if name == "auto":
-        has_accuracy = "validation/accuracy" in tags
-        name = "validation/accuracy" if has_accuracy else "validation/loss"
-    if name not in tags and f"validation/{name}" in tags:
+        name = monitor
+    if name not in directions and f"validation/{name}" in directions:
         name = f"validation/{name}"
-    if name not in tags:
-        raise unknown("--objective: metric", name, tags)
+    if name not in directions:
+        raise unknown("--objective: metric", name, directions)
     if not colon:
-        last = name.rpartition("/")[2]
-        direction = "max" if last in _RISING else "min" if last in _FALLING else ""
+        direction = directions[name] or ""
     if direction not in ("min", "max"):
         raise UserError(
             f"--objective={text}: expected {name}:max or {name}:min, as its direction"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from base import own_parts
 from base.errors import UserError, unknown
 
 _RANGE = re.compile(r"(?P<low>[^|:]+?)\.\.(?P<high>[^|:]+)(?P<options>(:[^:]+)*)")
@@ -28,11 +29,13 @@ class Kind:
       type: str, int, float or bool.
       choices: the only values there are; empty where any value of the type will do.
       optional: whether `none` means that the flag is not given.
+      own: whether `package.module:name` stands for a choice of the user's own.
     """
 
     type: type
     choices: tuple[str, ...] = ()
     optional: bool = False
+    own: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,7 +240,8 @@ def _value(text: str, name: str, kind: Kind, part: str) -> Any:
     """`part` as a value of the flag's type."""
     if kind.optional and part.casefold() == "none":
         return None
-    if kind.choices and part not in kind.choices:
+    is_own = kind.own and own_parts.is_reference(part)
+    if kind.choices and part not in kind.choices and not is_own:
         raise unknown(f"--search={text}: {name}", part, kind.choices)
     try:
         return _TRUTHS[part.casefold()] if kind.type is bool else kind.type(part)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from app import child_processes
 from app.configs.commands import LaunchConfig
 from base.errors import UserError
 
@@ -26,6 +27,7 @@ def run(config: LaunchConfig, command: Sequence[str]) -> int:
             " flags, as in `atelier launch --workers=2 -- train --run_dir=…`"
         )
     local = config.cluster
+    child_processes.find_rooms_first()
     program = [sys.executable, "-m", "app.main", *command]
     return Launcher(
         local.workers,

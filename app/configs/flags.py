@@ -57,7 +57,7 @@ def _declare_field(
 ) -> None:
     choices = field.metadata.get("choices")
     options = {"flag_values": values, "module_name": group.__module__}
-    if choices:
+    if choices and not field.metadata.get("own"):
         flags.DEFINE_enum(
             field.name, field.default, list(choices), field.metadata["help"], **options
         )
@@ -171,6 +171,8 @@ def _help_lines(group: type) -> Iterator[str]:
         kind = value_type(group, field)
         choices = field.metadata.get("choices")
         hint = "|".join(choices) if choices else _KIND_NAMES.get(kind, kind.__name__)
+        if own := field.metadata.get("own"):
+            hint += f"|package.module:{own}"
         name = f"--[no]{field.name}" if kind is bool else f"--{field.name}={hint}"
         default = "" if field.default is None else f" (default: {field.default!r})"
         yield f"  {name}"

@@ -26,9 +26,10 @@ class ExportOptions:
     )
     max_accuracy_loss: float = flag(
         0.01,
-        "Validation accuracy that --quantize may cost, 0.01 is one point"
-        " in a hundred; for regression the mean absolute error it may add, in"
-        " standard deviations of the targets. Beyond it nothing is published.",
+        "What --quantize may cost on the validation split, by the task's own measure:"
+        " of classification the accuracy it may take, 0.01 is one point in a hundred;"
+        " of regression the mean absolute error it may add, in standard deviations of"
+        " the targets. Beyond it nothing is published.",
     )
     calibrate: bool = flag(
         False,

@@ -7,39 +7,60 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from app.reporting import canvas
+from app.reporting.metric_facts import MetricFacts
+from app.reporting.metrics import OF_EVERY_RUN
 
-_TITLES = {
-    "loss": "Loss",
-    "accuracy": "Accuracy",
-    "top5_accuracy": "Top-5 accuracy",
-    "mae": "Mean absolute error",
-    "rmse": "Root mean squared error",
-    "r2": "R²",
-}
+_RATE = "learning_rate"
 # Few points are marked one by one.
 _MOST_MARKED = 30
 
 
 def draw(
-    lines: Sequence[Mapping[str, Any]], best_epoch: float | None, folder: pathlib.Path
+    lines: Sequence[Mapping[str, Any]],
+    facts: MetricFacts,
+    best_epoch: float | None,
+    folder: pathlib.Path,
 ) -> list[pathlib.Path]:
     """Draws `NAME_over_training_epochs.png` for all that metrics.jsonl has lines of.
 
     Args:
       lines: of metrics.jsonl.
+      facts: what the metrics mean.
       best_epoch: marked, if it is known.
       folder: where the figures go.
     """
     drawn = []
-    for name, title in _TITLES.items():
+    for name in _metric_names(lines, facts):
         series = _series(lines, name)
         if series:
+            title = facts.title(name)
             drawn.append(_draw_series(name, title, series, best_epoch, folder))
-    rates = _points(lines, "learning_rate")
+    rates = {
+        tag.replace("_", " ").replace("/", " of "): points
+        for tag in _tags(lines)
+        if tag.partition("/")[0] == _RATE and (points := _points(lines, tag))
+    }
     if rates:
-        rate = {"learning rate": rates}
-        drawn.append(_draw_series("learning_rate", "Learning rate", rate, None, folder))
+        title = OF_EVERY_RUN[_RATE].title
+        drawn.append(_draw_series(_RATE, title, rates, None, folder))
     return drawn
+
+
+def _tags(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those of all lines, each once, in order."""
+    return list(dict.fromkeys(tag for line in lines for tag in line))
+
+
+def _metric_names(lines: Sequence[Mapping[str, Any]], facts: MetricFacts) -> list[str]:
+    """What is measured of training or a validation set, as it is declared."""
+    parts = (tag.partition("/") for tag in _tags(lines))
+    found = [
+        name
+        for split, _, name in parts
+        if name and (split == "train" or split.startswith("validation"))
+    ]
+    ordered = [name for name in facts.declared if name in found]
+    return [n for n in dict.fromkeys([*ordered, *found]) if n != "examples"]
 
 
 Points = list[tuple[float, float]]
@@ -86,7 +107,9 @@ def _draw_series(
         axes.axvline(best_epoch, color=canvas.GREY, linestyle=":", label=label)
     _scale(axes, name, [value for points in series.values() for _, value in points])
     axes.legend(frameon=False)
-    return canvas.save(figure, folder / f"{name}_over_training_epochs.png")
+    return canvas.save(
+        figure, folder / f"{name.replace('/', '_')}_over_training_epochs.png"
+    )
 
 
 def _scale(axes: Axes, name: str, values: Sequence[float]) -> None:
@@ -94,5 +117,5 @@ def _scale(axes: Axes, name: str, values: Sequence[float]) -> None:
     axes.set_xlim(left=0)
     if name == "loss" and min(values) > 0 and max(values) / min(values) > 30:
         axes.set_yscale("log")
-    elif name == "learning_rate":
+    elif name == _RATE:
         axes.set_ylim(bottom=0)

@@ -1,19 +1,22 @@
 """The figures of a run folder, drawn from its own files: `draw_all` draws them again.
 
-Read this first, then curves.py, classification.py and regression.py.
+Read this first, then curves.py, by_task.py and the files of `tasks`.
 """
 
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from app.reporting.metrics import FILE_NAME, MetricsLog
-from app.reporting.predictions import evaluated_splits, read_predictions
+from app.reporting import by_task
+from app.reporting.metric_facts import read_facts
+from app.reporting.metrics import MetricsLog
+from app.reporting.predictions import (
+    evaluated_splits,
+    predictions_file,
+    read_predictions,
+)
+from app.run_files import RunFiles
 from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
-
-FOLDER = "figures"
 
 
 def draw_all(run_dir: pathlib.Path) -> list[pathlib.Path]:
@@ -28,16 +31,37 @@ def draw_all(run_dir: pathlib.Path) -> list[pathlib.Path]:
     return drawn
 
 
+def draw_missing(run_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Draws the figures whose files have changed since; returns the paths of all.
+
+    Raises:
+      UserError: one of the folder's files is damaged.
+    """
+    files = RunFiles(run_dir)
+    if not _is_current(files.metrics, _training_figures(files)):
+        draw_training(run_dir)
+    for split in evaluated_splits(run_dir):
+        drawn = _evaluation_figures(files, split)
+        if not _is_current(predictions_file(run_dir, split), drawn):
+            draw_evaluation(run_dir, split)
+    paths = _training_figures(files)
+    for split in evaluated_splits(run_dir):
+        paths += _evaluation_figures(files, split)
+    return paths
+
+
 def draw_training(run_dir: pathlib.Path) -> list[pathlib.Path]:
     """Draws loss, metrics and learning rate over epochs, from metrics.jsonl.
 
     Raises:
-      UserError: metrics.jsonl is damaged.
+      UserError: one of the folder's files is damaged.
     """
     from app.reporting import curves  # here, as a training imports this at its start
 
-    lines = MetricsLog(run_dir / FILE_NAME).read()
-    return curves.draw(lines, _best_epoch(run_dir), run_dir / FOLDER)
+    files = RunFiles(run_dir)
+    lines = MetricsLog(files.metrics).read()
+    best = files.read_results().get("best") or {}
+    return curves.draw(lines, read_facts(files), best.get("epoch"), files.figures)
 
 
 def draw_evaluation(run_dir: pathlib.Path, split: str) -> list[pathlib.Path]:
@@ -49,20 +73,32 @@ def draw_evaluation(run_dir: pathlib.Path, split: str) -> list[pathlib.Path]:
     Raises:
       UserError: the split was not evaluated, or its file is damaged.
     """
-    from app.reporting import classification, regression
-
     predictions = read_predictions(run_dir, split)
-    room = classification if predictions.task == "classification" else regression
-    return room.draw(predictions, split, run_dir / FOLDER)
+    figures = by_task.figures_of(predictions.task)
+    return figures.draw(predictions, split, RunFiles(run_dir).figures)
 
 
-def _best_epoch(run_dir: pathlib.Path) -> float | None:
-    """The best evaluation's epoch, once results.json knows it."""
-    try:
-        results: dict[str, Any] = json.loads((run_dir / "results.json").read_text())
-        return float(results["best"]["epoch"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _training_figures(files: RunFiles) -> list[pathlib.Path]:
+    return sorted(files.figures.glob("*_over_training_epochs.png"))
+
+
+def _evaluation_figures(files: RunFiles, split: str) -> list[pathlib.Path]:
+    """Of a split, and of none whose name begins as its own does."""
+    others = [o for o in evaluated_splits(files.path) if o.startswith(f"{split}_")]
+    return [
+        path
+        for path in sorted(files.figures.glob(f"{split}_*"))
+        if not any(path.name.startswith(f"{other}_") for other in others)
+        and path not in _training_figures(files)
+    ]
+
+
+def _is_current(source: pathlib.Path, drawn: Sequence[pathlib.Path]) -> bool:
+    """Whether what was drawn of a file is there, and was drawn of what it is now."""
+    if not source.exists():
+        return True
+    changed = source.stat().st_mtime_ns
+    return bool(drawn) and all(path.stat().st_mtime_ns >= changed for path in drawn)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,10 +107,14 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m app.reporting.figures RUN_DIR", file=sys.stderr)
         return EXIT_USER_MISTAKE
     try:
-        drawn = draw_all(pathlib.Path(arguments[0]))
+        run_dir = pathlib.Path(arguments[0])
+        drawn = draw_all(run_dir)
         if not drawn:
             raise UserError(f"{arguments[0]}: expected a run folder with an evaluation")
         print(*drawn, sep="\n")
+        tasks = (read_predictions(run_dir, s).task for s in evaluated_splits(run_dir))
+        for note in dict.fromkeys(filter(None, map(by_task.note, tasks))):
+            print(note)
     except UserError as error:
         print(error, file=sys.stderr)
         return EXIT_USER_MISTAKE

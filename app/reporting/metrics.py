@@ -3,6 +3,7 @@
 Imports neither TensorFlow nor NumPy.
 """
 
+import dataclasses
 import json
 import math
 import os
@@ -13,7 +14,30 @@ from typing import Any
 from base import files
 from base.errors import UserError
 
-FILE_NAME = "metrics.jsonl"
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What is measured in every run, beside the metrics of its task.
+
+    Attributes:
+      title: for people.
+      direction: whether more (`max`) or less (`min`) is better; None if neither is.
+      unit: of its values; empty for a share.
+    """
+
+    title: str
+    direction: str | None
+    unit: str = ""
+
+
+# The other tags of every line, which have no split in front.
+OF_EVERY_RUN = {
+    "learning_rate": Measurement("Learning rate", None),
+    "seconds": Measurement("Training time", "min", "s"),
+    "examples_per_second": Measurement("Examples per second", "max"),
+    "input_wait": Measurement("Time spent waiting for data", "min"),
+    "peak_memory_bytes": Measurement("Largest resident memory", "min", "B"),
+}
 
 
 class MetricsLog:

@@ -8,28 +8,33 @@ import io
 import pathlib
 import re
 import zipfile
+from collections.abc import Mapping
 
 import numpy as np
 
+from app.run_files import RunFiles
 from base import files
 from base.errors import UserError
 
-FOLDER = "evaluations"
 FILE_NAME = "predictions.npz"
+_FIXED = ("task", "labels", "outputs", "names", "classes")
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitPredictions:
-    """What a model said of every example of a split, in the split's order.
+    """What a model said of the examples of a split, in the split's order.
+
+    The file of the task decides what that is, see `by_task`; here is what it is for
+    tasks whose outputs are small, where all n examples are kept.
 
     Attributes:
-      task: `classification` or `regression`.
-      labels: int64 [n] classes, or float32 [n, values].
-      outputs: float32 [n, classes] probabilities (not logits), or float32 [n, values].
+      task: its name.
+      labels: [n, …], such as int64 [n] classes, or float32 [n, values].
+      outputs: [n, …], such as float32 [n, classes] probabilities (not logits), or
+        float32 [n, values].
       names: n names of examples, such as paths.
-      classes: their names, by index; empty for regression.
-      mistake_indices: int64 [k], examples whose pictures are kept.
-      mistake_images: uint8 [k, H, W, 1 or 3], their pictures; None for a table.
+      classes: their names, by index; empty where there are none.
+      more: arrays of the task's own, by name.
     """
 
     task: str
@@ -37,10 +42,7 @@ class SplitPredictions:
     outputs: np.ndarray
     names: tuple[str, ...]
     classes: tuple[str, ...] = ()
-    mistake_indices: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.zeros(0, np.int64)
-    )
-    mistake_images: np.ndarray | None = None
+    more: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         examples = len(self.labels)
@@ -49,34 +51,8 @@ class SplitPredictions:
                 f"{examples} labels, {len(self.outputs)} outputs and {len(self.names)}"
                 " names: expected as many of each"
             )
-        if self.task == "classification" and self.outputs.shape[1:] != (
-            len(self.classes),
-        ):
-            raise ValueError(
-                f"outputs of shape {self.outputs.shape} for {len(self.classes)} classes"
-            )
-        if self.mistake_images is not None and len(self.mistake_images) != len(
-            self.mistake_indices
-        ):
-            raise ValueError(
-                f"{len(self.mistake_images)} pictures of {len(self.mistake_indices)}"
-                " mistakes"
-            )
-
-
-def most_confident_mistakes(
-    labels: np.ndarray, probabilities: np.ndarray, count: int | None = None
-) -> np.ndarray:
-    """Indices of the examples that are wrong, the surest first: int64 [<= count].
-
-    Args:
-      labels: int64 [n] classes.
-      probabilities: float32 [n, classes].
-      count: how many at most; all by default.
-    """
-    wrong = np.flatnonzero(probabilities.argmax(1) != labels)
-    surest = np.argsort(-probabilities[wrong].max(1), kind="stable")
-    return wrong[surest][:count].astype(np.int64)
+        if taken := set(self.more) & set(_FIXED):
+            raise ValueError(f"arrays {taken} of the task's own: the names are taken")
 
 
 def write_predictions(
@@ -95,13 +71,11 @@ def write_predictions(
     arrays = {
         "task": np.array(predictions.task),
         "labels": predictions.labels,
-        "outputs": predictions.outputs.astype(np.float32),
+        "outputs": predictions.outputs,
         "names": np.array(predictions.names, dtype=np.str_),
         "classes": np.array(predictions.classes, dtype=np.str_),
-        "mistake_indices": predictions.mistake_indices.astype(np.int64),
+        **predictions.more,
     }
-    if predictions.mistake_images is not None:
-        arrays["mistake_images"] = predictions.mistake_images.astype(np.uint8)
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     path = predictions_file(run_dir, split)
@@ -129,8 +103,7 @@ def read_predictions(run_dir: pathlib.Path, split: str) -> SplitPredictions:
                 outputs=arrays["outputs"],
                 names=tuple(arrays["names"].tolist()),
                 classes=tuple(arrays["classes"].tolist()),
-                mistake_indices=arrays["mistake_indices"],
-                mistake_images=arrays.get("mistake_images"),
+                more={name: arrays[name] for name in arrays if name not in _FIXED},
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
@@ -141,13 +114,12 @@ def read_predictions(run_dir: pathlib.Path, split: str) -> SplitPredictions:
 
 def evaluated_splits(run_dir: pathlib.Path) -> list[str]:
     """Names of the splits that the run folder holds predictions for, sorted."""
-    return sorted(
-        path.parent.name for path in (run_dir / FOLDER).glob(f"*/{FILE_NAME}")
-    )
+    kept = RunFiles(run_dir).evaluations.glob(f"*/{FILE_NAME}")
+    return sorted(path.parent.name for path in kept)
 
 
 def predictions_file(run_dir: pathlib.Path, split: str) -> pathlib.Path:
     """Where a split's predictions lie."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", split):
         raise ValueError(f"a split's name has to be a file's name, got {split!r}")
-    return run_dir / FOLDER / split / FILE_NAME
+    return RunFiles(run_dir).evaluations / split / FILE_NAME

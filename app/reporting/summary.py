@@ -4,16 +4,14 @@ Also `python -m app.reporting.summary RUN_DIR`, and with `--tested` just whether
 test set has been seen (exit status 0 if so, 1 if not).
 """
 
-import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.reporting.metric_facts import MetricFacts, read_facts
+from app.run_files import RunFiles
 from base.errors import UserError
-
-# The metric that a reader looks for first, with its name and its interval's.
-_HEADLINES = (("accuracy", "accuracy_95"), ("mae", None), ("loss", None))
 
 
 def describe(run_dir: pathlib.Path) -> str:
@@ -22,20 +20,22 @@ def describe(run_dir: pathlib.Path) -> str:
     Raises:
       UserError: there is no whole results.json.
     """
-    results = read_results(run_dir)
+    results, facts = read_results(run_dir), read_facts(RunFiles(run_dir))
     parameters = results.get("parameters") or {}
     lines = [f"Run {results.get('state', 'started')} · {_effort(results)}"]
     if "total" in parameters:
         lines[0] += f" · {parameters['total']:,} parameters"
     best, validation, test = (results.get(k) for k in ("best", "validation", "test"))
     if best:
-        lines.append(f"  best epoch          {best.get('epoch', 0):g}{_best_of(best)}")
+        lines.append(
+            f"  best epoch          {best.get('epoch', 0):g}{_best_of(best, facts)}"
+        )
     if validation:
-        lines.append(f"  validation {_headline(validation)}")
+        lines.append(f"  validation {_headline(validation, facts)}")
     for name, metrics in (results.get("validation_sets") or {}).items():
-        lines.append(f"  {f'on {name}':10} {_headline(metrics)}")
+        lines.append(f"  {f'on {name}':10} {_headline(metrics, facts)}")
     lines.append(
-        f"  test       {_headline(test)}"
+        f"  test       {_headline(test, facts)}"
         if test
         else f"  test       not read: atelier evaluate --run_dir={run_dir} --split=test"
     )
@@ -46,18 +46,15 @@ def read_results(run_dir: pathlib.Path) -> dict[str, Any]:
     """results.json.
 
     Raises:
-      UserError: there is none, or it is not JSON.
+      UserError: there is none, or it is damaged.
     """
-    path = run_dir / "results.json"
-    try:
-        results = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    files = RunFiles(run_dir)
+    results = files.read_results()
+    if not results:
         raise UserError(
-            f"{path}: expected what `atelier train` writes ({error}); give the"
-            " folder of a run"
-        ) from error
-    if not isinstance(results, dict):
-        raise UserError(f"{path}: expected a JSON object")
+            f"{files.results}: expected what `atelier train` writes, and there is no"
+            " such file; give the folder of a run"
+        )
     return results
 
 
@@ -73,37 +70,46 @@ def _effort(results: Mapping[str, Any]) -> str:
     return " · ".join(words)
 
 
-def _best_of(best: Mapping[str, Any]) -> str:
-    for name, _ in _HEADLINES:
-        value = best.get(f"validation/{name}", best.get(name))
-        if value is not None:
-            return f" (validation {name} {value:.4f})"
-    return ""
+def _best_of(best: Mapping[str, Any], facts: MetricFacts) -> str:
+    values = {name.removeprefix("validation/"): best[name] for name in best}
+    name = facts.first_of(values)
+    return f" (validation {name} {values[name]:.4f})" if name else ""
 
 
-def _headline(metrics: Mapping[str, Any]) -> str:
-    """For example `accuracy 0.9833 [0.9521, 0.9943] on 180 examples`."""
-    for name, interval_name in _HEADLINES:
-        if name in metrics:
-            text = f"{name:8} {metrics[name]:.4f}"
-            interval = metrics.get(interval_name) if interval_name else None
-            if interval:
-                text += f" (95 %: {interval[0]:.4f} to {interval[1]:.4f})"
-            return f"{text} on {metrics.get('examples', 0):,} examples"
-    return "nothing measured"
+def _headline(metrics: Mapping[str, Any], facts: MetricFacts) -> str:
+    """For example `accuracy 0.9833 (95 %: 0.9521 to 0.9943) on 180 examples`."""
+    name = facts.first_of(metrics)
+    if name is None:
+        return "nothing measured"
+    figure = describe_metric(metrics, name, width=8)
+    return f"{figure} on {metrics.get('examples', 0):,} examples"
+
+
+def describe_metric(metrics: Mapping[str, Any], name: str, width: int = 0) -> str:
+    """A figure with its interval, if it has one: `accuracy 0.98 (95 %: 0.95 to 0.99)`.
+
+    Args:
+      metrics: of a split; the interval of `NAME` is `NAME_95`.
+      name: of the metric.
+      width: to which the name is filled up.
+    """
+    text = f"{name:{width}} {metrics[name]:.4f}"
+    if interval := metrics.get(f"{name}_95"):
+        low, high = interval
+        text += f" (95 %: {low:.4f} to {high:.4f})"
+    return text
 
 
 def _places(run_dir: pathlib.Path) -> list[str]:
     """Where to look, of what is there."""
+    files = RunFiles(run_dir)
     places = (
-        ("results    ", "results.json", ""),
-        ("figures    ", "figures", ""),
-        ("TensorBoard", "tensorboard", "tensorboard --logdir="),
+        ("results    ", files.results, ""),
+        ("figures    ", files.figures, ""),
+        ("TensorBoard", files.tensorboard, "tensorboard --logdir="),
     )
     return [
-        f"  {title} {command}{run_dir / name}"
-        for title, name, command in places
-        if (run_dir / name).exists()
+        f"  {title} {command}{path}" for title, path, command in places if path.exists()
     ]
 
 

@@ -195,8 +195,8 @@ def _what_speed_depends_on(
     return {
         "model": config.model.model,
         "model_args": config.model.model_args,
-        "shape": list(features.shape),
-        "classes": len(features.classes),
+        "shape": list(features.input.shape),
+        "outputs": features.target.width,
         "batch_size": config.data.batch_size,
         "augment": config.data.augment,
         "optimizer": config.optimizer.optimizer,

@@ -3,16 +3,16 @@
 The test split is seen once: `results.json` counts, and a second time wants `--again`.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 from typing import Any
 
-import numpy as np
-import scipy.special
 import tensorflow as tf
 
 from app.configs.commands import EvaluateConfig, TrainConfig
-from app.reporting import figures, predictions
+from app.reporting import by_task, figures, predictions, summary
+from app.reporting.keeping import Evaluated
 from app.runs import validation_sets
 from app.runs.data import (
     open_data,
@@ -22,16 +22,12 @@ from app.runs.data import (
 )
 from app.runs.folder import RunFolder
 from app.runs.network import Network
-from app.runs.numerics import contained
+from app.runs.numerics import contained, set_threads
 from app.runs.results import Results
 from app.runs.trained import load_network
 from app.runs.validation_sets import ValidationSet
-from app.training.evaluation import Predictions, predict
 from base.errors import UserError
 from pipelines.sources.base import SPLITS
-
-# Pictures of mistakes that are kept, the surest first.
-_MISTAKES = 36
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +38,13 @@ class Evaluation:
       of: the split, or the other dataset's name.
       metrics: by name, with `examples`, `checkpoint` and its `step`.
       figures: what was drawn.
+      note: what the user should know of them; empty where there is nothing.
     """
 
     of: str
     metrics: dict[str, Any]
     figures: tuple[pathlib.Path, ...]
+    note: str = ""
 
 
 @contained()
@@ -64,18 +62,24 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         split = config.evaluation.split if config.evaluation.dataset is None else None
         if split == "test" and not config.evaluation.again:
             _require_unseen(folder, results)
+        with contextlib.suppress(UserError):
+            # Rounds as the training did; a process that has begun may round otherwise.
+            set_threads(training)
         network, step = load_network(folder, config.weights.checkpoint)
         subject = _open(folder, training, split, config.evaluation.dataset)
         if split == "test":
             results.count_test_evaluation()
             results.write(folder)
-        metrics = _assess(folder, network, subject, split or "all")
+        metrics = measure(folder, training, network, subject, split or "all")
         metrics |= {"checkpoint": config.weights.checkpoint, "step": step}
         if split == "test":
             results.record_test(metrics)
             results.write(folder)
-        drawn = figures.draw_all(folder.path)
-    return Evaluation(split or str(config.evaluation.dataset), metrics, tuple(drawn))
+        figures.draw_evaluation(folder.path, split or "all")
+        drawn = figures.draw_missing(folder.path)
+        note = by_task.note(network.task.name)
+    of = split or str(config.evaluation.dataset)
+    return Evaluation(of, metrics, tuple(drawn), note or "")
 
 
 def _require_unseen(folder: RunFolder, results: Results) -> None:
@@ -116,54 +120,27 @@ def _open(
     return ValidationSet(dataset, split)
 
 
-def _assess(
-    folder: RunFolder, network: Network, subject: ValidationSet, name: str
+def measure(
+    folder: RunFolder,
+    training: TrainConfig,
+    network: Network,
+    subject: ValidationSet,
+    name: str,
 ) -> dict[str, Any]:
-    """Metrics of a split; keeps what the figures need under `name`."""
-    dataset = subject.dataset
-    batches = dataset.evaluation(subject.split, dataset.config.batch_size)
-    found = predict(network.model, batches)
-    if len(found.labels) != subject.examples:
-        raise RuntimeError(f"counted {len(found.labels)}, not {subject.examples}")
-    _keep_predictions(folder, subject, name, found)
-    return {"examples": subject.examples, **_metrics(network, found)}
-
-
-def _metrics(network: Network, found: Predictions) -> dict[str, Any]:
-    """The metrics of all predictions, accuracy with its 95 % interval."""
-    labels, outputs = tf.constant(found.labels), tf.constant(found.outputs)
-    losses = network.evaluation_loss(labels, outputs)
-    sums = network.metrics.sums(labels, outputs, losses, tf.ones_like(losses))
-    found_sums = sums.numpy()
-    return network.metrics.results(found_sums) | network.metrics.intervals(found_sums)
-
-
-def _keep_predictions(
-    folder: RunFolder, subject: ValidationSet, name: str, found: Predictions
-) -> None:
-    dataset, split = subject.dataset, subject.split
-    features = dataset.features
-    outputs = found.outputs
-    mistakes = np.zeros(0, np.int64)
-    images = None
-    if features.task == "classification":
-        outputs = scipy.special.softmax(outputs, axis=-1)
-        mistakes = predictions.most_confident_mistakes(found.labels, outputs, _MISTAKES)
-        if features.kind == "image" and len(mistakes):
-            images = dataset.examples(split, mistakes).inputs
-    predictions.write_predictions(
-        folder.path,
-        name,
-        predictions.SplitPredictions(
-            task=features.task,
-            labels=found.labels,
-            outputs=outputs,
-            names=tuple(dataset.names(split)),
-            classes=features.classes,
-            mistake_indices=mistakes,
-            mistake_images=images,
-        ),
+    """Metrics of a split, as training takes them; keeps what figures need as `name`."""
+    evaluator = validation_sets.make_evaluator(
+        subject, tf.distribute.get_strategy(), network, training.data.batch_size
     )
+    evaluated = Evaluated(network.task, subject.dataset, subject.split)
+    keeper = by_task.figures_of(network.task.name).keeper(evaluated)
+    sums = evaluator.sums(observe=keeper.observe)
+    predictions.write_predictions(folder.path, name, keeper.kept())
+    metrics = network.metrics
+    return {
+        "examples": subject.examples,
+        **metrics.results(sums),
+        **metrics.intervals(sums),
+    }
 
 
 def report(evaluation: Evaluation) -> str:
@@ -173,10 +150,10 @@ def report(evaluation: Evaluation) -> str:
         f"{evaluation.of}: {metrics['examples']:,} examples, {metrics['checkpoint']}"
         f" checkpoint (step {metrics['step']:,})"
     ]
-    for metric, value in metrics.items():
-        if metric == "accuracy":
-            low, high = metrics["accuracy_95"]
-            lines.append(f"  {metric} {value:.4f} (95 %: {low:.4f} to {high:.4f})")
-        elif isinstance(value, float):
-            lines.append(f"  {metric} {value:.4f}")
-    return "\n".join([*lines, *(f"  {path}" for path in evaluation.figures)])
+    lines += [
+        f"  {summary.describe_metric(metrics, metric)}"
+        for metric, value in metrics.items()
+        if isinstance(value, float)
+    ]
+    lines += [f"  {path}" for path in evaluation.figures]
+    return "\n".join([*lines, *filter(None, [evaluation.note])])

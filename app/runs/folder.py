@@ -3,16 +3,15 @@
 import contextlib
 import dataclasses
 import enum
-import json
 import os
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from app.configs import flags
 from app.configs.commands import TrainConfig
+from app.run_files import RunFiles
 from base import files, locking
-from base.errors import UserError
+from base.errors import InUse, UserError
 from models import registry
 
 _FLAGS_HEADER = """\
@@ -33,57 +32,8 @@ class Start(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunFolder:
-    """Names of everything in a run folder."""
-
-    path: pathlib.Path
-
-    @property
-    def flags(self) -> pathlib.Path:
-        """The flagfile that repeats the run."""
-        return self.path / "flags.txt"
-
-    @property
-    def environment(self) -> pathlib.Path:
-        """Versions, devices, git commit, command line."""
-        return self.path / "environment.json"
-
-    @property
-    def dataset(self) -> pathlib.Path:
-        """Source, features, classes, size and fingerprint of each split."""
-        return self.path / "dataset.json"
-
-    @property
-    def model(self) -> pathlib.Path:
-        """Layer table with parameter counts."""
-        return self.path / "model.txt"
-
-    @property
-    def metrics(self) -> pathlib.Path:
-        """A line per evaluation."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def results(self) -> pathlib.Path:
-        """What came out."""
-        return self.path / "results.json"
-
-    @property
-    def checkpoints(self) -> pathlib.Path:
-        """Folder of checkpoints."""
-        return self.path / "checkpoints"
-
-    @property
-    def tensorboard(self) -> pathlib.Path:
-        """Folder of event files."""
-        return self.path / "tensorboard"
-
-    def read_results(self) -> dict[str, Any]:
-        """results.json, or nothing before the first start wrote it."""
-        if not self.results.exists():
-            return {}
-        results: dict[str, Any] = json.loads(self.results.read_text())
-        return results
+class RunFolder(RunFiles):
+    """A run folder: its files, its flags, and the lock of who writes it."""
 
     def read_config(self) -> TrainConfig:
         """The flags of the run.
@@ -172,12 +122,12 @@ class RunFolder:
         The lock is the kernel's, so that of a process that died is free at once.
 
         Raises:
-          UserError: another process holds it.
+          InUse: another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / _LOCK, "a+") as file:
             if holder := locking.holder_of(file):
-                raise UserError(
+                raise InUse(
                     f"--run_dir={self.path} is in use by {holder}; wait for it to end,"
                     " or name another folder"
                 )

@@ -12,13 +12,13 @@ from app.reporting import environment, figures, summary
 from app.reporting.metrics import MetricsLog
 from app.reporting.progress import ProgressDisplay
 from app.reporting.tensorboard import TensorBoardLog
+from app.runs import own_parts
 from app.runs.folder import RunFolder, Start
+from app.training.actions import Line
 from app.training.inspection import Inspector
 from app.training.loop import Speed
 from app.training.state import TrainState
 from base import files, given
-
-Line = dict[str, float]
 
 # Pictures of the first batch that TensorBoard shows, as the model sees them.
 _PICTURES = 64
@@ -70,7 +70,8 @@ class Journal:
         if path.exists() and step >= 0:
             with contextlib.suppress(ValueError, KeyError):
                 earlier = files.read_json(path)["starts"]
-        now = environment.describe()
+        now = environment.describe() | {"own_parts": own_parts.loaded(self._config)}
+        own_parts.tell_changes(earlier[-1:], now["own_parts"])
         if handed := given.fingerprints():
             now["given"] = handed
         starts = [*earlier, {"step": step, "changed_flags": changed, **now}]

@@ -9,16 +9,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from app.configs.commands import TrainConfig
-from models import optimizers, placement, registry
+from base import own_parts
+from models import optimizers, owed, own_metrics, placement, registry
 from models.layers import batch_normalization
 from models.losses import PerExampleLoss
 from models.metrics import Metrics
 from models.spec import Column, Inputs, Outputs, Patches
 from models.tasks.base import Task
-from models.tasks.registry import task_of
-from pipelines.features import Features
+from models.tasks.registry import settle, task_of
+from pipelines import augmentation
+from pipelines.features import ExampleSpec
+from pipelines.features.targets import TargetFeature
 from pipelines.order import Order
 
 
@@ -57,11 +61,11 @@ def build_network(
     Raises:
       UserError: the model does not fit the examples.
     """
-    features = Features.from_json(description["features"])
+    features = ExampleSpec.from_json(description["features"])
     statistics = description["statistics"]
     inputs = Inputs(
-        kind=features.kind,
-        shape=tuple(side or 0 for side in features.shape),
+        kind=features.input.kind,
+        shape=tuple(side or 0 for side in features.input.shape),
         columns=tuple(
             Column(**{**column, "vocabulary": tuple(column.get("vocabulary", ()))})
             for column in statistics.get("columns", ())
@@ -70,12 +74,14 @@ def build_network(
     )
     task = task_of(
         Outputs(
-            task=features.task,
-            size=len(features.classes) or features.targets,
+            task=settle(config.loss.task, features.target.task),
+            size=features.target.width,
             mean=tuple(statistics["target_mean"]),
             std=tuple(statistics["target_std"]),
+            names=features.target.part_names,
         )
     )
+    notes: list[str] = []
     model = registry.build(
         config.model.model,
         config.model.model_args,
@@ -83,11 +89,26 @@ def build_network(
         task.outputs,
         config.model.test_time_augmentation,
         placed,
+        own_parts.is_reference(config.loss.loss),
+        notes.append,
     )
-    notes = _fuse_batch_normalization(model)
+    notes += _fuse_batch_normalization(model)
     plain = dataclasses.replace(config.loss, label_smoothing=0.0)
     loss, plain_loss = task.loss(config.loss), task.loss(plain)
-    return Network(model, task, loss, plain_loss, Metrics(task), notes)
+    metrics = Metrics(task, own_metrics.load(config.loss.metrics, task))
+    if metrics.own or own_parts.is_reference(config.loss.loss):
+        for labels in _label_specs(config, features.target):
+            owed.check_measures(loss, metrics, task.outputs, labels)
+    return Network(model, task, loss, plain_loss, metrics, tuple(notes))
+
+
+def _label_specs(config: TrainConfig, target: TargetFeature) -> list[tf.TensorSpec]:
+    """What batches of the targets are: as they come, and as mixup makes them."""
+    plain = target.batch_spec()
+    if not augmentation.parse(config.data.augment).mixup:
+        return [plain]
+    mixed = target.mixed(tf.zeros([1, *plain.shape[1:]], plain.dtype))
+    return [plain, tf.TensorSpec([None, *mixed.shape[1:]], mixed.dtype)]
 
 
 def build_optimizer(

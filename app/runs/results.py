@@ -1,19 +1,16 @@
 """`results.json`: what came out of a run, and the better of two evaluations."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.runs.folder import RunFolder
 from app.runs.network import Network
+from app.training.actions import Line
 from app.training.state import TrainState
 from base import files
 from base.errors import UserError
 from models.description import parameter_counts
-from models.tasks.base import Task
-
-Line = dict[str, float]
 
 
 @dataclasses.dataclass
@@ -25,40 +22,47 @@ class Results:
     @classmethod
     def read(cls, folder: RunFolder) -> "Results":
         """What the folder holds, or the values of a run that has not begun."""
-        if folder.results.exists():
-            return cls(json.loads(folder.results.read_text()))
-        return cls(
-            {
-                "state": "interrupted",
-                "steps": 0,
-                "epochs": 0.0,
-                "seconds": 0.0,
-                "resumes": 0,
-                "parameters": None,
-                "task": None,
-                "metrics": None,
-                "best": None,
-                "validation": None,
-                "test": None,
-                "weights_sha256": None,
-            }
-        )
+        begun = {
+            "state": "interrupted",
+            "failure": None,
+            "steps": 0,
+            "epochs": 0.0,
+            "seconds": 0.0,
+            "resumes": 0,
+            "parameters": None,
+            "task": None,
+            "metrics": None,
+            "best": None,
+            "validation": None,
+            "test": None,
+            "weights_sha256": None,
+        }
+        return cls(begun | folder.read_results())
 
     def write(self, folder: RunFolder) -> None:
         """Replaces results.json."""
         files.write_json(folder.results, self.values)
 
-    def start(self, *, resumed: bool, task: Task) -> None:
+    def start(self, *, resumed: bool, network: Network) -> None:
         """Counts a start; until an end is written the run counts as interrupted.
 
         Args:
           resumed: whether the run goes on.
-          task: whose metrics' meanings are kept with the run.
+          network: whose metrics' meanings are kept with the run.
         """
-        self.values["state"] = "interrupted"
+        self.values |= {"state": "interrupted", "failure": None}
+        task, metrics = network.task, network.metrics.declared
         self.values["task"] = {"name": task.name, "headline": task.headline}
-        self.values["metrics"] = {m.name: m.to_json() for m in task.metrics}
+        self.values["metrics"] = {m.name: m.to_json() for m in metrics}
         self.values["resumes"] += int(resumed)
+
+    def fail(self, state: str, failure: dict[str, str]) -> None:
+        """Records why the run has not come to its end; see `failures`.
+
+        A run that has ended before, such as one whose figures could not be drawn, has.
+        """
+        if self.values["state"] != "finished":
+            self.values |= {"state": state, "failure": failure}
 
     def count_test_evaluation(self) -> None:
         """Counts a look at the test split, before it happens."""

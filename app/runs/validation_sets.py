@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from app.configs.commands import TrainConfig
-from app.distribution.cluster import Cluster
+from app.distribution.cluster import ALONE, Cluster
 from app.runs.data import open_other_data
 from app.runs.network import Network
 from app.training.evaluation import Evaluator
@@ -89,21 +89,32 @@ def make_evaluators(
       copy: the network once more, on this process's own device: evaluated in place of
         `network`, with its weights.
     """
-    evaluated = copy or network
     return {
-        prefix: Evaluator(
-            strategy=strategy if copy is None else tf.distribute.get_strategy(),
-            model=evaluated.model,
-            loss=network.evaluation_loss,
-            metrics=network.metrics,
-            batches=_batches(one, batch_size),
-            examples=one.examples,
-            batch_size=batch_size,
-            cluster=cluster,
-            source=None if copy is None else network.model,
-        )
+        prefix: make_evaluator(one, strategy, network, batch_size, cluster, copy)
         for prefix, one in sets.items()
     }
+
+
+def make_evaluator(
+    one: ValidationSet,
+    strategy: tf.distribute.Strategy,
+    network: Network,
+    batch_size: int,
+    cluster: Cluster = ALONE,
+    copy: Network | None = None,
+) -> Evaluator:
+    """What evaluates a set; see `make_evaluators`."""
+    return Evaluator(
+        strategy=strategy if copy is None else tf.distribute.get_strategy(),
+        model=(copy or network).model,
+        loss=network.evaluation_loss,
+        metrics=network.metrics,
+        batches=_batches(one, batch_size),
+        examples=one.examples,
+        batch_size=batch_size,
+        cluster=cluster,
+        source=None if copy is None else network.model,
+    )
 
 
 def _batches(one: ValidationSet, batch_size: int) -> tf.data.Dataset | HeldBatches:

@@ -100,6 +100,7 @@ def _kinds(config: TuneConfig) -> dict[str, Kind]:
             flags.value_type(group, field),
             tuple(field.metadata.get("choices") or ()),
             field.default is None,
+            bool(field.metadata.get("own")),
         )
         for _, group in flags.groups(TrainConfig)
         for field in dataclasses.fields(group)

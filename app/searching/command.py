@@ -7,7 +7,7 @@ import sys
 from app.configs.commands import TuneConfig
 from app.searching import checks, reports
 from app.searching.agent import Agent
-from app.searching.folder import Presence, SearchFolder, StateFile
+from app.searching.folder import AgentMark, SearchFolder, StateFile
 from app.searching.processes import Starter
 from app.searching.trial import Train
 from base import files
@@ -42,7 +42,7 @@ def tune(config: TuneConfig, train: Train) -> int:
     if folder.state.exists():
         folder.require_same(config)
     starter = Starter(config.agent, train)
-    with contextlib.closing(Presence(folder)) as presence:
+    with contextlib.closing(AgentMark(folder)) as mark:
         search, objective, threads = _open(config, folder, space, starter)
         report = reports.Screen(search, objective, config)
         report.begin(folder.path)
@@ -51,7 +51,7 @@ def tune(config: TuneConfig, train: Train) -> int:
             folder=folder,
             search=search,
             objective=objective,
-            presence=presence,
+            mark=mark,
             starter=starter,
             threads=threads,
             tell=report.tell,
@@ -146,20 +146,22 @@ def _rehearse(
       UserError: the data is not there, the model does not fit it, or the objective is
         no metric of it.
     """
-    log, answer = folder.log("rehearsal"), folder.path / "logs" / "tags.json"
-    log.unlink(missing_ok=True)
+    log, answer = folder.log("rehearsal"), folder.path / "logs" / "rehearsal.json"
+    for path in (log, answer):
+        path.unlink(missing_ok=True)
     arguments = checks.first_arguments(config, space)
     status = starter.rehearse(arguments, log, answer)
+    said = files.read_json(answer) if answer.exists() else {}
+    answer.unlink(missing_ok=True)
+    if status == EXIT_USER_MISTAKE and said:
+        raise UserError(said["message"])
     if status != EXIT_DONE:
-        said = log.read_text().strip().splitlines() if log.exists() else []
-        if status == EXIT_USER_MISTAKE and said:
-            raise UserError(said[-1].removeprefix("atelier: "))
-        sys.stderr.write("\n".join(said[-20:]) + "\n")
+        lines = log.read_text().strip().splitlines() if log.exists() else []
+        sys.stderr.write("\n".join(lines[-20:]) + "\n")
         raise TrainingFailed(
             f"the first configuration could not be built (exit status {status}): see"
             f" {log}"
         )
-    try:
-        return objectives.parse(config.search.objective, files.read_json(answer))
-    finally:
-        answer.unlink(missing_ok=True)
+    return objectives.parse(
+        config.search.objective, said["directions"], said["monitor"]
+    )

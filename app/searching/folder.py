@@ -70,6 +70,10 @@ class SearchFolder:
         """What a trial's process has said, over all its starts."""
         return self.path / "logs" / f"{name}.log"
 
+    def failure(self, name: str) -> pathlib.Path:
+        """What ended a trial's last start before its end; not there if nothing did."""
+        return self.path / "logs" / f"{name}.failure.json"
+
     def require_fit(self) -> None:
         """Refuses a folder that holds something else.
 
@@ -153,7 +157,7 @@ class StateFile:
         return state
 
 
-class Presence:
+class AgentMark:
     """The mark of a process that is at work on a search, for as long as it lives."""
 
     def __init__(self, folder: SearchFolder) -> None:

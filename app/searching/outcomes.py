@@ -1,25 +1,23 @@
-"""What has become of a trial, from its run folder, its exit status and its log."""
+"""What has become of a trial, from its run folder, its exit status and its failure."""
 
 import pathlib
-import re
 import signal
 
 from app.reporting.metrics import MetricsLog
+from app.runs import failures
 from app.runs.folder import RunFolder
-from base.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER_MISTAKE
+from base import files
+from base.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER_MISTAKE, InUse
 from tuning.objective import Objective
 from tuning.runs import Outcome
 
 # results.json rounds epochs to 4 digits.
 _ROUNDING = 1e-3
-_NO_MEMORY = re.compile(
-    r"MemoryError|ResourceExhausted|bad_alloc|[Oo]ut of memory|OOM when|"
-    r"[Cc]annot allocate memory"
-)
-_IN_USE = " is in use by "
-_EXCEPTION = re.compile(r"^[\w.]*(Error|Exception)\b.*: ", re.MULTILINE)
-# Of a log, what may tell why the last start in it ended.
-_TAIL_BYTES = 20_000
+# What a reason begins with, where the message alone does not tell.
+_BEGINNINGS = {
+    failures.USER_MISTAKE: "invalid flags: ",
+    failures.OUT_OF_MEMORY: "out of memory: ",
+}
 _LONGEST_REASON = 300
 
 
@@ -44,7 +42,7 @@ def of_exit(
     objective: Objective,
     until: float | None,
     status: int,
-    log: pathlib.Path,
+    failure: pathlib.Path,
 ) -> Outcome:
     """The outcome of a job whose process has ended.
 
@@ -53,29 +51,48 @@ def of_exit(
       objective: what is to be best.
       until: epochs at which it was to pause, or None.
       status: of the process; negative for a signal.
-      log: of the run.
+      failure: where the process has written what ended it, if it could.
     """
-    if status in (EXIT_DONE, EXIT_INTERRUPTED):
-        done = already(folder, objective, until)
-        if done is None:
-            return _outcome(folder, objective, "interrupted")
-        if not done.history:
-            reason = f"no finite {objective.tag} in {folder.metrics}"
-            return _outcome(folder, objective, "failed", reason)
-        return done
-    said = _last_words(log)
-    if status == EXIT_USER_MISTAKE and _IN_USE in said.rpartition("\natelier: ")[2]:
+    said = files.read_json(failure) if failure.exists() else {}
+    kind = said.get("kind", "")
+    if kind == InUse.kind:
         # An orphan of a search that was killed is just letting go of the folder.
         return _outcome(folder, objective, "interrupted")
-    if status < 0 or status > 2:
-        name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        reason = f"ended by {name}"
-        if _NO_MEMORY.search(said):
-            reason += ": out of memory"
-        elif status == -signal.SIGKILL:
-            reason += ", as the kernel does when memory runs out"
-        return _outcome(folder, objective, "died", reason)
-    return _outcome(folder, objective, "failed", _reason(said, status))
+    if kind == failures.DISK_FULL:
+        return _outcome(folder, objective, "died", said["message"])
+    if status in (EXIT_DONE, EXIT_INTERRUPTED):
+        return _of_orderly_exit(folder, objective, until)
+    if status < 0 or status > EXIT_USER_MISTAKE:
+        return _outcome(folder, objective, "died", _killed(status))
+    if not said:
+        reason = f"exit status {status}, and it said nothing"
+        return _outcome(folder, objective, "failed", reason)
+    reason = _BEGINNINGS.get(kind, "") + said["message"]
+    return _outcome(folder, objective, "failed", reason[:_LONGEST_REASON])
+
+
+def _of_orderly_exit(
+    folder: RunFolder, objective: Objective, until: float | None
+) -> Outcome:
+    done = already(folder, objective, until)
+    if done is None:
+        return _outcome(folder, objective, "interrupted")
+    if not done.history:
+        reason = f"no finite {objective.tag} in {folder.metrics}"
+        return _outcome(folder, objective, "failed", reason)
+    return done
+
+
+def _killed(status: int) -> str:
+    """Why a process died that could not say so itself."""
+    if status > 0:
+        return f"ended by exit status {status}"
+    reason = f"ended by {signal.Signals(-status).name}"
+    if status == -signal.SIGKILL:
+        reason += ", as the kernel does when memory runs out"
+    elif status == -signal.SIGABRT:
+        reason += ", as C++ does when it is given no memory"
+    return reason
 
 
 def _outcome(
@@ -91,29 +108,3 @@ def _outcome(
         seconds=max(float(results.get("seconds") or 0.0), float(last["seconds"])),
         reason=reason,
     )
-
-
-def _reason(said: str, status: int) -> str:
-    """Why `train` gave up, in its own words if it found some."""
-    own = [line for line in said.splitlines() if line.startswith("atelier: ")]
-    if _NO_MEMORY.search(said) and not own:
-        return f"out of memory: {_exception(said)}"
-    if own:
-        kind = "invalid flags: " if status == EXIT_USER_MISTAKE else ""
-        return (kind + own[-1].removeprefix("atelier: "))[:_LONGEST_REASON]
-    return _exception(said)
-
-
-def _exception(said: str) -> str:
-    found = list(_EXCEPTION.finditer(said))
-    text = said[found[-1].start() :] if found else said.strip().rpartition("\n")[2]
-    return " ".join(text.split())[:_LONGEST_REASON] or "it said nothing"
-
-
-def _last_words(log: pathlib.Path) -> str:
-    if not log.exists():
-        return ""
-    with open(log, "rb") as file:
-        file.seek(0, 2)
-        file.seek(max(0, file.tell() - _TAIL_BYTES))
-        return file.read().decode(errors="replace")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app import tf_startup
+from app import child_processes, tf_startup
 from app.configs.searching import AgentConfig
 from app.searching import trial
 from base.cores import available_cores
@@ -26,6 +26,7 @@ def get_ready(config: AgentConfig, train: trial.Train) -> None:
     """
     if _is_warm(config):
         tf_startup.set_environment()
+        child_processes.find_rooms_first()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([*trial.PRELOADED, train.__module__])
         # What libraries say when they are imported, this process hears as well.
@@ -59,12 +60,18 @@ class Starter:
         self._cores = shares(available_cores(), config.workers)
         self._gpus = shares(available_gpus(), config.workers)
 
-    def start(self, slot: int, arguments: Sequence[str], log: pathlib.Path) -> Process:
-        """Starts to train on the share of a slot."""
+    def start(
+        self,
+        slot: int,
+        arguments: Sequence[str],
+        log: pathlib.Path,
+        failure: pathlib.Path,
+    ) -> Process:
+        """Starts to train on the share of a slot; see `trial.train`."""
         cores, gpus = self._cores[slot], self._gpus[slot]
         visible = ",".join(gpus) if gpus else None
-        given = (self._train, list(arguments), log, cores, visible, self._memory_gb)
-        return self._started(trial.train, given)
+        given = (list(arguments), log, failure, cores, visible, self._memory_gb)
+        return self._started(trial.train, (self._train, *given))
 
     def rehearse(
         self, arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path

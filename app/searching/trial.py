@@ -30,6 +30,7 @@ def train(
     command: Train,
     arguments: Sequence[str],
     log: pathlib.Path,
+    failure: pathlib.Path,
     cores: Collection[int],
     gpus: str | None,
     memory_gb: float | None,
@@ -40,6 +41,8 @@ def train(
       command: that trains.
       arguments: its flags.
       log: takes what is printed.
+      failure: takes `kind` and `message` of what ended it before its end. A mistake in
+        its flags is found before there is a run folder, which could say so.
       cores: that it may use; empty leaves all.
       gpus: value of CUDA_VISIBLE_DEVICES, or None to leave it.
       memory_gb: most memory it may take.
@@ -51,34 +54,52 @@ def train(
         caches.keep_file_facts()
         return command(config)
 
-    _run(lambda: exit_status.guarded(work), log, cores, gpus, memory_gb)
+    def guarded() -> int:
+        return exit_status.guarded(work, lambda error: _write(failure, error))
+
+    _run(guarded, log, cores, gpus, memory_gb)
 
 
 def rehearse(arguments: Sequence[str], log: pathlib.Path, answer: pathlib.Path) -> None:
     """Opens the data and builds the model of one configuration, without training.
 
-    Writes the tags that its metrics.jsonl will have to `answer`. Exits with 2 where the
-    flags do not fit the data.
+    Writes to `answer` which way each tag of its metrics.jsonl is better, and which one
+    tells the best epoch: `directions` and `monitor`. Where the flags do not fit the
+    data, exits with 2 and writes the failure.
     """
     _run(lambda: _rehearse(arguments, answer), log, (), None, None)
 
 
 def _rehearse(arguments: Sequence[str], answer: pathlib.Path) -> int:
+    from app.reporting import metrics
     from base import files
     from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
 
     tf_startup.import_tensorflow()
-    from app.runs import train
+    from app.runs import assembly
 
     try:
-        parts = train.build_parts(flags.parse(TrainConfig, arguments))
+        parts = assembly.build_parts(flags.parse(TrainConfig, arguments))
     except UserError as error:
         print(f"atelier: {error}", file=sys.stderr)
+        _write(answer, error)
         return EXIT_USER_MISTAKE
-    names = [metric.name for metric in parts.network.metrics.declared]
-    tags = [f"{split}/{name}" for split in ("train", "validation") for name in names]
-    files.write_json(answer, [*tags, "examples_per_second", "seconds", "input_wait"])
+    directions: dict[str, str | None] = {
+        f"{split}/{metric.name}": metric.direction
+        for split in ("train", *parts.validation)
+        for metric in parts.network.metrics.declared
+    }
+    directions |= {name: told.direction for name, told in metrics.OF_EVERY_RUN.items()}
+    monitor = f"validation/{parts.network.task.monitor}"
+    files.write_json(answer, {"directions": directions, "monitor": monitor})
     return EXIT_DONE
+
+
+def _write(path: pathlib.Path, error: Exception) -> None:
+    from app.runs.failures import failure_of
+    from base import files
+
+    files.write_json(path, failure_of(error))
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""Awkward rows of a table, made of ordinary ones: missing, unseen and far values."""
+"""Edge cases of rows, made of ordinary ones: missing, unseen and far values."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ _UNSEEN = "ünseen 未见 🙂"
 def rows(
     served: Sequence[ServedColumn], ordinary: Rows
 ) -> tuple[tuple[str, ...], Rows]:
-    """Names of rows, and the rows: the ordinary ones, then awkward ones.
+    """Names of rows, and the rows: the ordinary ones, then edge cases.
 
     Args:
       served: the table's columns.
@@ -26,11 +26,11 @@ def rows(
       n names, and `numbers` float32 [n, N], `texts` [n, T] of fixed-width texts.
     """
     ordinary = {part: _decoded(values) for part, values in ordinary.items()}
-    awkward = dict(_variants(served, ordinary))
+    edge_cases = dict(_variants(served, ordinary))
     count = len(next(iter(ordinary.values())))
-    names = [*(f"validation-{i:02}" for i in range(count)), *awkward]
+    names = [*(f"validation-{i:02}" for i in range(count)), *edge_cases]
     found = {
-        part: np.stack([*values, *(row[part] for row in awkward.values())])
+        part: np.stack([*values, *(row[part] for row in edge_cases.values())])
         for part, values in ordinary.items()
     }
     if "texts" in found:

@@ -1,4 +1,4 @@
-"""Awkward pictures, made of an ordinary one: those that preprocessing gets wrong."""
+"""Edge cases of pictures, made of an ordinary one: what preprocessing gets wrong."""
 
 import io
 from collections.abc import Iterator

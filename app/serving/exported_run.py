@@ -6,7 +6,6 @@ import pathlib
 import re
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from app.configs import flags
@@ -16,7 +15,8 @@ from app.runs.data import open_data, read_description, require_same_data
 from app.runs.folder import RunFolder
 from app.runs.network import Network
 from app.runs.trained import load_network
-from app.serving import columns, manifest
+from app.serving import manifest
+from app.serving.inputs import registry
 from app.serving.signatures import Contract
 from app.training import state
 from models.description import parameter_counts
@@ -24,16 +24,16 @@ from pipelines.dataset import Dataset
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """What is exported.
+class ExportedRun:
+    """A run that is exported.
 
     Attributes:
-      config: the run's.
-      folder: the run's.
+      config: its flags.
+      folder: its own.
       network: with the weights of the checkpoint.
       step: of the checkpoint.
-      dataset: that the run was trained on, unchanged.
-      description: of the run's dataset.json.
+      dataset: that it was trained on, unchanged.
+      description: of its dataset.json.
     """
 
     config: TrainConfig
@@ -49,24 +49,18 @@ class Subject:
         return re.sub(r"[^A-Za-z0-9_.-]", "_", self.folder.path.absolute().name)
 
     def contract(self, max_pixels: int) -> Contract:
-        """What an export takes and answers, uncalibrated."""
-        features = self.dataset.features
-        if features.kind != "table":
-            return Contract(features, max_pixels)
-        every = np.arange(len(self.dataset.source))
-        rows = self.dataset.source.read(every)
-        assert isinstance(rows, dict)  # as a table's are
-        numeric = [c.name for c in features.columns if c.kind != "categorical"]
-        missing = {
-            name
-            for i, name in enumerate(numeric)
-            if np.isnan(rows["numbers"][:, i]).any()
-        }
-        served = columns.serve(features.columns, missing)
-        return Contract(features, max_pixels, columns=served)
+        """What an export takes and answers, uncalibrated.
+
+        Raises:
+          UserError: nothing serves examples of this kind.
+        """
+        columns = registry.columns_of(self.dataset)
+        return Contract(
+            self.dataset.features, self.network.task, max_pixels, columns=columns
+        )
 
 
-def open_subject(config: ExportConfig) -> Subject:
+def open_run(config: ExportConfig) -> ExportedRun:
     """Loads the run and the data it was trained on.
 
     Raises:
@@ -80,28 +74,29 @@ def open_subject(config: ExportConfig) -> Subject:
     tf.config.run_functions_eagerly(False)
     dataset = open_data(training)
     require_same_data(folder, training, dataset.summary()["splits"])
-    return Subject(training, folder, network, step, dataset, description)
+    return ExportedRun(training, folder, network, step, dataset, description)
 
 
 def identity(
-    subject: Subject, config: ExportConfig, contract: Contract
+    run: ExportedRun, config: ExportConfig, contract: Contract
 ) -> dict[str, Any]:
     """What is exported, of which run, and by which code."""
-    results = subject.folder.read_results()
+    results = run.folder.read_results()
     described = environment.describe()
-    trainable, total = parameter_counts(subject.network.model)
+    trainable, total = parameter_counts(run.network.model)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
-        "name": subject.name,
+        "name": run.name,
         "created": created,
         "formats": list(config.export.formats),
-        "flags": flags.to_values(subject.config),
+        "flags": flags.to_values(run.config),
         "export_flags": flags.to_values(config),
-        "checkpoint": {"name": config.weights.checkpoint, "step": subject.step},
-        "weights_sha256": state.weights_sha256(subject.network.model),
+        "checkpoint": {"name": config.weights.checkpoint, "step": run.step},
+        "weights_sha256": state.weights_sha256(run.network.model),
         "parameters": {"trainable": trainable, "total": total},
-        "dataset": {key: subject.description[key] for key in ("source", "splits")},
+        "dataset": {key: run.description[key] for key in ("source", "splits")},
         "features": contract.features.to_json(),
+        "task": manifest.task(contract),
         "max_pixels": contract.max_pixels,
         "temperature": contract.temperature,
         "columns": [dataclasses.asdict(column) for column in contract.columns],

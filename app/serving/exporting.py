@@ -23,9 +23,10 @@ from app.serving import (
     signatures,
     warmup,
 )
-from app.serving.exported_run import Subject, identity, open_subject
+from app.serving.exported_run import ExportedRun, identity, open_run
 from app.serving.signatures import Contract
 from app.training import evaluation
+from base import files
 from base.errors import ExportRefused, UserError
 
 KERAS = "model.keras"
@@ -56,13 +57,13 @@ def export(config: ExportConfig) -> Published:
     """
     if "litert" in config.export.formats:
         litert.require_installed()
-    subject = open_subject(config)
-    subject.folder.require_writable()
-    run_dir = subject.folder.path
+    run = open_run(config)
+    run.folder.require_writable()
+    run_dir = run.folder.path
     try:
         with publishing.staging(run_dir) as place:
             version = place / "version"
-            content = build(subject, config, version, place)
+            content = build(run, config, version, place)
             final = publishing.publish(version, run_dir / "export")
     except OSError as error:
         raise ExportRefused(
@@ -73,12 +74,12 @@ def export(config: ExportConfig) -> Published:
 
 
 def build(
-    subject: Subject, config: ExportConfig, version: pathlib.Path, work: pathlib.Path
+    run: ExportedRun, config: ExportConfig, version: pathlib.Path, work: pathlib.Path
 ) -> dict[str, Any]:
     """Makes a version folder and holds it against the gate.
 
     Args:
-      subject: what is exported.
+      run: what is exported.
       config: how.
       version: a folder that is not there yet.
       work: a folder for what is needed on the way.
@@ -91,28 +92,28 @@ def build(
       ExportRefused: a runtime differs, or too much accuracy is lost.
     """
     options = config.export
-    found = _validation(subject, options)
-    contract, calibrated = _contract(subject, options, found)
-    examples = write_models(subject, options, contract, version, work)
-    quantized = quantization.measure(subject, options, contract, version, found)
-    runs = _run_all(options, contract, examples, version, work)
+    found = _validation(run, options)
+    contract, calibrated = _contract(run, options, found)
+    examples = write_models(run, options, contract, version, work)
+    quantized = quantization.measure(run, options, contract, version, found)
+    answered = _run_all(options, contract, examples, version, work)
     details = {
-        **identity(subject, config, contract),
+        **identity(run, config, contract),
         "calibration": calibrated and dataclasses.asdict(calibrated),
         "quantization": quantized,
         "warm_up": (version / warmup.WARM_UP).exists(),
-        "parity": gate(subject, options, examples, runs),
+        "parity": gate(run, options, examples, answered),
         "latency": {
             f"{runtime} {signature}": batches
-            for runtime, answered in runs.items()
-            for signature, batches in answered.latency.items()
+            for runtime, found_by in answered.items()
+            for signature, batches in found_by.latency.items()
         },
     }
-    return _finish(version, details)
+    return _finish(version, details, contract)
 
 
 def write_models(
-    subject: Subject,
+    run: ExportedRun,
     options: ExportOptions,
     contract: Contract,
     version: pathlib.Path,
@@ -123,23 +124,23 @@ def write_models(
     Raises:
       UserError: the model cannot be saved or converted.
     """
-    model = subject.network.model
+    model = run.network.model
     version.mkdir()
-    examples = golden.make(subject.dataset, model, contract)
+    examples = golden.make(run.dataset, model, contract)
     golden.write(examples, version / golden.FOLDER)
     labels = _write_labels(options, contract, version, work)
     runtimes.save_keras(model, version / KERAS)
     if "saved_model" in options.formats:
         signatures.Server(model, contract).save(version, labels)
-        warmup.write_warm_up(version, subject.name, examples, contract)
+        warmup.write_warm_up(version, run.name, examples, contract)
         warmup.write_request(version, examples, contract)
     if "litert" in options.formats:
-        twin = litert.in_float32(model, subject.config, subject.description)
+        twin = litert.in_float32(model, run.config, run.description)
         content = litert.convert(
             twin,
             contract,
             options.quantize,
-            lambda: litert.training_samples(subject.dataset, contract),
+            lambda: litert.training_samples(run.dataset, contract),
         )
         (version / litert.FILE_NAME).write_bytes(content)
     return examples
@@ -151,35 +152,36 @@ def _write_labels(
     version: pathlib.Path,
     work: pathlib.Path,
 ) -> pathlib.Path | None:
-    """The file of class names: an asset of the SavedModel where there is one."""
-    if not contract.features.classes:
+    """The file of the outputs' names: an asset of the SavedModel if there is one."""
+    if not contract.names:
         return None
     folder = work if "saved_model" in options.formats else version
-    signatures.write_labels(folder / LABELS, contract.features.classes)
+    signatures.write_labels(folder / LABELS, contract.names)
     return folder / LABELS
 
 
 def _validation(
-    subject: Subject, options: ExportOptions
+    run: ExportedRun, options: ExportOptions
 ) -> evaluation.Predictions | None:
     """What the model says of the validation split, where that is needed."""
     if not options.calibrate and options.quantize == "none":
         return None
-    batch_size = subject.config.data.batch_size
-    batches = subject.dataset.evaluation("validation", batch_size)
-    return evaluation.predict(subject.network.model, batches)
+    batch_size = run.config.data.batch_size
+    batches = run.dataset.evaluation("validation", batch_size)
+    return evaluation.predict(run.network.model, batches)
 
 
 def _contract(
-    subject: Subject, options: ExportOptions, found: evaluation.Predictions | None
+    run: ExportedRun, options: ExportOptions, found: evaluation.Predictions | None
 ) -> tuple[Contract, calibration.Calibration | None]:
-    max_pixels = options.max_pixels or subject.config.data.max_pixels
-    contract = subject.contract(max_pixels)
+    max_pixels = options.max_pixels or run.config.data.max_pixels
+    contract = run.contract(max_pixels)
     if not options.calibrate:
         return contract, None
-    if contract.features.task != "classification":
+    if not contract.task.calibrates:
         raise UserError(
-            "--calibrate is for classification, which has probabilities; leave it out"
+            f"--calibrate for {contract.task.name}: expected a task whose probabilities"
+            " are a softmax over classes; leave it out"
         )
     assert found is not None  # --calibrate asks for it
     calibrated = calibration.fit(found.outputs, found.labels)
@@ -195,28 +197,28 @@ def _run_all(
     work: pathlib.Path,
 ) -> dict[str, runtimes.Answered]:
     """What every runtime answers, by its name."""
-    runs = {"keras": runtimes.reloaded_keras(version / KERAS, examples, contract)}
+    found = {"keras": runtimes.reloaded_keras(version / KERAS, examples, contract)}
     for runtime in options.formats:
-        (runs[runtime],) = runtimes.in_fresh_interpreter(
+        (found[runtime],) = runtimes.in_fresh_interpreter(
             runtime, [(version, contract)], work, _LATENCY_SECONDS
         )
-    return runs
+    return found
 
 
 def gate(
-    subject: Subject,
+    run: ExportedRun,
     options: ExportOptions,
     examples: golden.Golden,
-    runs: Mapping[str, runtimes.Answered],
+    answered: Mapping[str, runtimes.Answered],
 ) -> dict[str, Any]:
     """The largest difference of every runtime and signature, for export.json.
 
     Raises:
       ExportRefused: one is beyond its tolerance.
     """
-    precisions = dict.fromkeys(runs, subject.config.training.precision)
+    precisions = dict.fromkeys(answered, run.config.training.precision)
     if options.quantize != "none":
-        both = (subject.config.training.precision, options.quantize)
+        both = (run.config.training.precision, options.quantize)
         precisions[runtimes.LITERT] = max(both, key=parity.TOLERANCES.__getitem__)
     found = [
         parity.measure(
@@ -224,21 +226,24 @@ def gate(
             precisions[runtime],
             examples,
             answers,
-            classes=subject.dataset.features.classes,
-            std=subject.network.task.outputs.std,
+            run.network.task,
+            run.dataset.features.target.part_names,
         )
-        for runtime, answered in runs.items()
-        for signature, answers in answered.answers.items()
+        for runtime, found_by in answered.items()
+        for signature, answers in found_by.answers.items()
     ]
     parity.require(found)
     return {one.runtime: one.to_json() for one in found}
 
 
-def _finish(version: pathlib.Path, content: dict[str, Any]) -> dict[str, Any]:
+def _finish(
+    version: pathlib.Path, content: dict[str, Any], contract: Contract
+) -> dict[str, Any]:
     """Writes the card, then export.json, which names all other files."""
     sizes = [path.stat().st_size for path in version.rglob("*") if path.is_file()]
     content["bytes"] = int(np.sum(sizes))
-    (version / model_card.FILE_NAME).write_text(model_card.text(content))
+    card = model_card.text(content, contract)
+    files.write_text(version / model_card.FILE_NAME, card)
     content["files"] = manifest.files_of(version)
     manifest.write(version, content)
     return content

@@ -1,7 +1,7 @@
 """The model for phones: converted to LiteRT, quantized if asked for.
 
-LiteRT has no operations that decode images, so that it takes pixels (or features, or
-rows) as the model does; who calls it decodes and resizes.
+LiteRT has no operations that decode images, so that it takes what the raw signature
+does; who calls it decodes and resizes.
 """
 
 import contextlib
@@ -79,7 +79,7 @@ def convert(
     with tempfile.TemporaryDirectory() as folder:
         Server(model, contract).save_raw(pathlib.Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=[contract.raw_signature]
+            folder, signature_keys=[contract.input.raw_signature]
         )
         _set_quantization(converter, quantize, samples)
         try:
@@ -111,13 +111,15 @@ def validation_answers(
     """What a LiteRT model answers for every validation example, in their order."""
     from ai_edge_litert.interpreter import Interpreter
 
-    call = Interpreter(model_content=model).get_signature_runner(contract.raw_signature)
+    call = Interpreter(model_content=model).get_signature_runner(
+        contract.input.raw_signature
+    )
     total = dataset.split_sizes["validation"]
     found: dict[str, list[np.ndarray]] = {}
     for start in range(0, total, _CHUNK):
         positions = range(start, min(start + _CHUNK, total))
         examples = dataset.examples("validation", positions).inputs
-        for name, values in call(**contract.named(examples)).items():
+        for name, values in call(**contract.input.named(examples)).items():
             found.setdefault(name, []).append(values)
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
@@ -126,10 +128,10 @@ def training_samples(dataset: Dataset, contract: Contract) -> Samples:
     """Training examples one by one, evenly spaced over the split and so the classes."""
     total = dataset.split_sizes["train"]
     positions = np.linspace(0, total - 1, min(_REPRESENTATIVE, total)).astype(np.int64)
-    given = contract.named(dataset.examples("train", positions).inputs)
+    given = contract.input.named(dataset.examples("train", positions).inputs)
     for i in range(len(positions)):
         row = {name: values[i : i + 1] for name, values in given.items()}
-        yield contract.raw_signature, row
+        yield contract.input.raw_signature, row
 
 
 @contextlib.contextmanager

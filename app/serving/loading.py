@@ -16,7 +16,7 @@ from app.runs.trained import load_network
 from app.serving import manifest, publishing
 from app.serving.signatures import Contract, Server
 from base.errors import UserError
-from pipelines.features import Features
+from pipelines.features import ExampleSpec
 
 
 class Predictor(Protocol):
@@ -29,7 +29,7 @@ class Predictor(Protocol):
     contract: Contract
 
     def answers(self, examples: Any) -> dict[str, np.ndarray]:
-        """What `signatures.answers_of` tells of decoded examples.
+        """What the task tells of decoded examples.
 
         Args:
           examples: [B, …], or a table's `numbers` and `texts`.
@@ -66,8 +66,8 @@ class Trained:
         folder = RunFolder(run_dir)
         data = folder.read_config().data
         network, _ = load_network(folder, checkpoint)
-        features = Features.from_json(read_description(folder)["features"])
-        self.contract = Contract(features, data.max_pixels)
+        features = ExampleSpec.from_json(read_description(folder)["features"])
+        self.contract = Contract(features, network.task, data.max_pixels)
         self._server = Server(network.model, self.contract)
         self._call = self._server.raw_function()
 
@@ -109,7 +109,7 @@ class Exported:
         self.contract = manifest.contract_of(content)
         # Kept: the signatures hold the variables by weak references.
         self._loaded = tf.saved_model.load(str(self.path))
-        self._call = self._loaded.signatures[self.contract.raw_signature]
+        self._call = self._loaded.signatures[self.contract.input.raw_signature]
 
     def answers(self, examples: Any) -> dict[str, np.ndarray]:
         """What the export answers of decoded examples, [B, …] as its raw signature."""
@@ -117,10 +117,10 @@ class Exported:
 
 
 def _answers(call: Any, contract: Contract, examples: Any) -> dict[str, np.ndarray]:
-    named: Mapping[str, np.ndarray] = contract.named(examples)
+    named: Mapping[str, np.ndarray] = contract.input.named(examples)
     given = {
         name: tf.cast(tf.constant(named[name]), spec.dtype)
-        for name, spec in contract.raw_inputs.items()
+        for name, spec in contract.input.raw_inputs.items()
     }
     return {name: value.numpy() for name, value in call(**given).items()}
 

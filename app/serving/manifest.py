@@ -1,30 +1,45 @@
 """`export.json`: what an export is, and the SHA-256 of every file of it."""
 
+import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from app.serving.columns import ServedColumn
 from app.serving.signatures import Contract
 from base import files
 from base.errors import UserError
-from pipelines.features import Features
+from models.spec import Outputs
+from models.tasks.base import Task
+from models.tasks.registry import task_of
+from pipelines.features import ExampleSpec
 
 FILE_NAME = "export.json"
 
 
 def signatures(contract: Contract) -> dict[str, Any]:
     """Names, types and shapes of what the SavedModel takes and answers."""
+    answers = {
+        name: _tensor(spec.dtype, None, *spec.shape)
+        for name, spec in contract.answer_specs.items()
+    }
     return {
         signature: {
             "inputs": {
                 name: _tensor(spec.dtype.name, *spec.shape.as_list())
                 for name, spec in specs.items()
             },
-            "outputs": _answers(contract.features),
+            "outputs": answers,
         }
-        for signature, specs in contract.signatures.items()
+        for signature, specs in contract.input.signatures.items()
     }
+
+
+def task(contract: Contract) -> dict[str, Any]:
+    """What the model learnt, by which `contract_of` finds the task again."""
+    outputs = dataclasses.asdict(contract.task.outputs)
+    return {"name": outputs.pop("task"), **outputs, "names": contract.names}
 
 
 def files_of(version: pathlib.Path) -> dict[str, dict[str, Any]]:
@@ -76,24 +91,43 @@ def read_verified(version: pathlib.Path) -> dict[str, Any]:
 
 
 def contract_of(content: dict[str, Any]) -> Contract:
-    """The contract that an export was made by."""
-    return Contract(
-        features=Features.from_json(content["features"]),
-        max_pixels=content["max_pixels"],
-        temperature=content["temperature"],
-        columns=tuple(ServedColumn(**column) for column in content["columns"]),
-    )
+    """The contract that an export was made by.
+
+    Raises:
+      UserError: another version of Atelier made it, or its task is not known here.
+    """
+    try:
+        features = ExampleSpec.from_json(content["features"])
+        return Contract(
+            features=features,
+            task=_task_in(content, features),
+            max_pixels=content["max_pixels"],
+            temperature=content["temperature"],
+            columns=tuple(ServedColumn(**column) for column in content["columns"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the {FILE_NAME} of {content.get('name')} is of another version of Atelier"
+            f" ({type(error).__name__}: {error}); export the run again"
+        ) from error
 
 
-def _answers(features: Features) -> dict[str, Any]:
-    if features.task == "regression":
-        targets = () if features.targets == 1 else (features.targets,)
-        return {"value": _tensor("float32", None, *targets)}
-    return {
-        "probabilities": _tensor("float32", None, len(features.classes)),
-        "class_id": _tensor("int64", None),
-        "label": _tensor("string", None),
+def _task_in(content: Mapping[str, Any], features: ExampleSpec) -> Task:
+    """The task that an export says, or that its features say in older ones.
+
+    An older export has no mean and no standard deviation of its targets, on
+    which answers do not depend.
+    """
+    found = content.get("task")
+    if found is None:
+        target = features.target
+        return task_of(Outputs(target.task, target.width))
+    outputs: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in found.items()
+        if key != "name"
     }
+    return task_of(Outputs(found["name"], **outputs))
 
 
 def _tensor(dtype: str, *shape: int | None) -> dict[str, Any]:

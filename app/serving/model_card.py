@@ -3,37 +3,36 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.features import ExampleSpec
+from app.serving.signatures import Contract
 
 FILE_NAME = "MODEL_CARD.md"
 _MANY = 20
-_LITERT = {
-    "image": (
-        "`pixels` only, as LiteRT has no operations that decode images: who calls it"
-        " decodes and resizes."
-    ),
-    "vector": "the same.",
-    "table": "`rows` only: numbers and texts in the order of the columns below.",
-}
 
 
-def text(content: dict[str, Any]) -> str:
+def text(content: dict[str, Any], contract: Contract) -> str:
     """The model card in Markdown.
 
     Args:
       content: of export.json.
+      contract: of the export.
     """
-    sections = (_head, _inputs, _data, _results, _numbers, _limits)
-    return "\n".join(line for section in sections for line in section(content)) + "\n"
+    lines = (
+        *_head(content, contract),
+        *_inputs(content, contract),
+        *_data(content),
+        *_results(content, contract),
+        *_numbers(content),
+        *_limits(contract),
+    )
+    return "\n".join(lines) + "\n"
 
 
-def _head(content: dict[str, Any]) -> Iterator[str]:
-    features = ExampleSpec.from_json(content["features"])
+def _head(content: dict[str, Any], contract: Contract) -> Iterator[str]:
     flags = content["flags"]
     yield f"# {content['name']}"
     yield ""
     yield (
-        f"A `{flags['model']}` for {features.task}, trained with Atelier on"
+        f"A `{flags['model']}` for {contract.task.name}, trained with Atelier on"
         f" `{content['dataset']['source']}` and exported {content['created']}."
     )
     commit = content["code"]["commit"]
@@ -48,7 +47,7 @@ def _head(content: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _inputs(content: dict[str, Any]) -> Iterator[str]:
+def _inputs(content: dict[str, Any], contract: Contract) -> Iterator[str]:
     yield from ("", "## What it takes and answers", "")
     for name, signature in sorted(content["signatures"].items()):
         given, answered = (
@@ -56,15 +55,14 @@ def _inputs(content: dict[str, Any]) -> Iterator[str]:
             for part in (signature["inputs"], signature["outputs"])
         )
         yield f"- `{name}`: {given} → {answered}"
-    features = ExampleSpec.from_json(content["features"])
     if "litert" in content["formats"]:
-        yield f"- `model.tflite`: {_LITERT[features.kind]}"
+        yield f"- `model.tflite`: {contract.input.litert}"
     if content["columns"]:
         yield from _columns(content)
-    classes = features.classes
-    if classes:
+    names = list(contract.names)
+    if names:
         yield ""
-        yield f"{len(classes)} classes: {_listed(list(classes))}."
+        yield f"{len(names)} {contract.task.outputs_are}: {_listed(names)}."
 
 
 def _columns(content: dict[str, Any]) -> Iterator[str]:
@@ -87,7 +85,7 @@ def _data(content: dict[str, Any]) -> Iterator[str]:
         yield f"| {name} | {split['examples']:,} | `{split['sha256'][:16]}…` |"
 
 
-def _results(content: dict[str, Any]) -> Iterator[str]:
+def _results(content: dict[str, Any], contract: Contract) -> Iterator[str]:
     yield from ("", "## Results", "")
     for name in ("validation", "test"):
         metrics = content[name]
@@ -99,9 +97,10 @@ def _results(content: dict[str, Any]) -> Iterator[str]:
             for key, value in metrics.items()
             if isinstance(value, float) and key != "epoch"
         )
-        interval = metrics.get("accuracy_95")
-        if interval:
-            figures += f" (accuracy 95 %: {interval[0]:.4f} to {interval[1]:.4f})"
+        for metric in contract.task.metrics:
+            if interval := metrics.get(f"{metric.name}_95"):
+                low, high = interval
+                figures += f" ({metric.name} 95 %: {low:.4f} to {high:.4f})"
         yield f"- {name}: {figures}"
     calibration = content["calibration"]
     if calibration and calibration["unfitted"]:
@@ -136,17 +135,14 @@ def _numbers(content: dict[str, Any]) -> Iterator[str]:
     yield f"Size: {content['bytes']:,} bytes. Measured on {content['cpu']}."
 
 
-def _limits(content: dict[str, Any]) -> Iterator[str]:
+def _limits(contract: Contract) -> Iterator[str]:
     yield from ("", "## Know before you use it", "")
-    if ExampleSpec.from_json(content["features"]).kind == "image":
-        yield (
-            f"- An image of more than {content['max_pixels']:,} pixels is refused"
-            " before it is decoded. EXIF orientation is not applied; of an animation"
-            " the first frame counts."
-        )
-        yield "- `golden/` holds images of the validation split: look before you share."
-    else:
-        yield "- `golden/` holds rows of the validation split: look before you share."
+    for warning in contract.input.limits():
+        yield f"- {warning}"
+    yield (
+        f"- `golden/` holds {contract.input.golden_are} of the validation split: look"
+        " before you share."
+    )
     yield (
         "- A SavedModel is a program: load only those of people you trust. The hashes"
         " in export.json tell damage, not intent."

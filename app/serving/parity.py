@@ -1,4 +1,4 @@
-"""The gate: what other runtimes answer, compared with what the training graph did."""
+"""The gate: what other runtimes answer, compared with what the task expects."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,9 @@ import numpy as np
 
 from app.serving.golden import Golden
 from base.errors import ExportRefused
+from models.tasks.base import Task
 
-# The largest difference of a probability, or of a value as a share of the larger of it
-# and its target's standard deviation.
+# The largest difference, as the task measures it.
 TOLERANCES = {
     "float32": 1e-5,
     "mixed_float16": 1e-2,
@@ -58,34 +58,31 @@ def measure(
     precision: str,
     golden: Golden,
     answers: Mapping[str, np.ndarray],
-    *,
-    classes: tuple[str, ...] = (),
-    std: tuple[float, ...] = (),
+    task: Task,
+    names: tuple[str, ...] = (),
 ) -> Parity:
     """Compares a runtime's answers with the golden ones.
 
     Args:
       runtime: its name.
       precision: key of `TOLERANCES`.
-      golden: inputs, and what the training graph answered.
-      answers: what the runtime answered, by name; others than the golden ones are
-        compared where they follow from these (`label`).
-      classes: names by class, for classification.
-      std: of the targets, for regression.
+      golden: inputs, and what is expected of them.
+      answers: what the runtime answered, by name: the golden ones, and those that name
+        an output of one of these (`label`).
+      task: that says how far an answer is from another.
+      names: of the outputs.
     """
-    tolerance = TOLERANCES[precision]
-    (name,) = {"probabilities", "value"} & set(golden.answers)
-    expected, found = golden.answers[name], answers[name]
-    if found.shape != expected.shape:
-        reason = f"{name} of shape {found.shape} instead of {expected.shape}"
-        return Parity(runtime, precision, np.inf, golden.names[0], reason)
-    scale = np.maximum(np.abs(expected), std or 1.0) if name == "value" else 1.0
-    rows = _largest(np.abs(found.astype(np.float64) - expected) / scale)
-    reason = name
-    if name == "probabilities":
-        wrong = _mislabelled(answers, classes, tolerance)
+    for name, expected in golden.answers.items():
+        if name not in answers or answers[name].shape != expected.shape:
+            found = answers[name].shape if name in answers else "none"
+            reason = f"{name} of shape {found} instead of {expected.shape}"
+            return Parity(runtime, precision, np.inf, golden.names[0], reason)
+    rows, reason = task.difference(golden.answers, answers, TOLERANCES[precision])
+    rows = np.where(np.isnan(rows), np.inf, rows)
+    for name, source in task.named_answers().items():
+        wrong = _misnamed(answers, name, source, names)
         if wrong.any():
-            rows, reason = np.where(wrong, np.inf, rows), "class_id or label"
+            rows, reason = np.where(wrong, np.inf, rows), name
     worst = int(rows.argmax())
     return Parity(runtime, precision, float(rows[worst]), golden.names[worst], reason)
 
@@ -106,19 +103,11 @@ def require(parities: Sequence[Parity]) -> None:
             )
 
 
-def _largest(differences: np.ndarray) -> np.ndarray:
-    """The largest of each row [n, …]: float64 [n]; infinite where one is no number."""
-    rows = differences.reshape(len(differences), -1).max(1)
-    return np.where(np.isnan(rows), np.inf, rows)
-
-
-def _mislabelled(
-    answers: Mapping[str, np.ndarray], classes: tuple[str, ...], tolerance: float
+def _misnamed(
+    answers: Mapping[str, np.ndarray], name: str, source: str, names: tuple[str, ...]
 ) -> np.ndarray:
-    """Rows whose class is not the likeliest, or whose label is not the class's."""
-    probabilities, class_id = answers["probabilities"], answers["class_id"]
-    chosen = np.take_along_axis(probabilities, class_id[:, None], axis=1)[:, 0]
-    wrong = chosen < probabilities.max(1) - tolerance
-    if "label" in answers:
-        wrong |= answers["label"] != np.array(classes)[class_id]
-    return wrong
+    """Rows in which `name` is there and not what is at the index in `source`."""
+    if name not in answers:
+        return np.zeros(len(answers[source]), np.bool_)
+    known = np.take(np.array(names), answers[source], mode="clip")
+    return (answers[name] != known).reshape(len(known), -1).any(axis=1)

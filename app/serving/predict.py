@@ -1,28 +1,24 @@
-"""Predicts files with a run or an export: what `atelier predict` does.
+"""Predicts what `--input` names with a run or an export: what `atelier predict` does.
 
-Rows of tables are `table_prediction`'s.
+How files become examples is the input's, see `inputs`; what is written of an answer the
+task's, see `answer_table`.
 """
 
 import csv
 import io
 import pathlib
-import sys
-from collections.abc import Iterator
 
 from app.configs.commands import PredictConfig
-from app.configs.training import PredictionConfig
-from app.serving import predict_rows
-from app.serving.answer_cells import cells, header
-from app.serving.loading import Predictor, load_predictor
+from app.serving.answer_table import table_of
+from app.serving.loading import load_predictor
 from base import files
 from base.errors import EXIT_DONE, UserError
-from pipelines.files import list_images, read_images
 
 Row = list[str]
 
 
 def predict(config: PredictConfig) -> int:
-    """Writes a CSV line for each file.
+    """Writes a CSV line for each example.
 
     Raises:
       UserError: no such run or files, or a file that cannot be read.
@@ -32,22 +28,19 @@ def predict(config: PredictConfig) -> int:
     _require_writable(output)
     _require_inputs(config.prediction.input)
     predictor = load_predictor(config)
-    features, top_k = predictor.contract.features, config.prediction.top_k
-    if features.kind == "table":
-        rows = list(predict_rows.lines(config.prediction, predictor))
-        files.write_text(output, _csv(header(features, top_k, "row"), rows))
-        print(f"{output}: {len(rows)} rows")
-        return EXIT_DONE
-    if features.kind != "image":
-        raise UserError(
-            f"{config.run.run_dir or config.run.export_dir} was trained on"
-            f" {features.kind}s: expected a run or an export of one on images or tables"
-        )
-    paths = list_images(config.prediction.input.split(","))
-    rows = list(_rows(config.prediction, predictor, paths))
-    files.write_text(output, _csv(header(features, top_k, "path"), rows))
-    skipped = len(paths) - len(rows)
-    print(f"{output}: {len(rows)} files" + (f", {skipped} skipped" if skipped else ""))
+    contract, top_k = predictor.contract, config.prediction.top_k
+    table, rows, skipped = table_of(contract), [], 0
+    run = str(config.run.run_dir or config.run.export_dir)
+    for batch in contract.input.read(config.prediction, run):
+        skipped += batch.skipped
+        answers = predictor.answers(batch.examples) if batch.names else {}
+        for row, name in enumerate(batch.names):
+            answer = {key: values[row] for key, values in answers.items()}
+            rows.append([name, *table.cells(answer, contract, top_k)])
+    header = [contract.input.example_column, *table.header(contract, top_k)]
+    files.write_text(output, _csv(header, rows))
+    left_out = f", {skipped} skipped" if skipped else ""
+    print(f"{output}: {len(rows)} {contract.input.read_as}{left_out}")
     return EXIT_DONE
 
 
@@ -75,30 +68,6 @@ def _require_writable(output: pathlib.Path) -> None:
             f"--output={output}: the folder {output.absolute().parent} is not there;"
             " make it first"
         )
-
-
-def _rows(
-    config: PredictionConfig, predictor: Predictor, paths: list[str]
-) -> Iterator[Row]:
-    """CSV rows, in the order of the files.
-
-    Raises:
-      UserError: a file cannot be read, and none may be skipped.
-    """
-    contract = predictor.contract
-    height, width, channels = contract.example_shape
-    for batch in read_images(
-        paths, (height, width, channels), config.batch_size, contract.max_pixels
-    ):
-        for problem in batch.problems:
-            if not config.skip_unreadable:
-                raise UserError(f"{problem} --skip_unreadable goes on without it")
-            print(f"skipped: {problem}", file=sys.stderr)
-        if batch.paths:
-            answers = predictor.answers(batch.images)
-            for row, path in enumerate(batch.paths):
-                answer = {name: values[row] for name, values in answers.items()}
-                yield [path, *cells(answer, contract.features, config.top_k)]
 
 
 def _csv(names: Row, rows: list[Row]) -> str:

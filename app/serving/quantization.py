@@ -3,27 +3,25 @@
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from app.configs.serving import ExportOptions
 from app.serving import litert
-from app.serving.exported_run import Subject
+from app.serving.exported_run import ExportedRun
 from app.serving.signatures import Contract
 from app.training.evaluation import Predictions
 from base.errors import ExportRefused
 
 
 def measure(
-    subject: Subject,
+    run: ExportedRun,
     options: ExportOptions,
     contract: Contract,
     version: pathlib.Path,
     found: Predictions | None,
 ) -> dict[str, Any] | None:
-    """The validation metric before and after, or None without quantization.
+    """The task's quality before and after, or None without quantization.
 
     Args:
-      subject: what is exported.
+      run: what is exported.
       options: how.
       contract: of the export.
       version: the folder with the quantized LiteRT model.
@@ -36,17 +34,14 @@ def measure(
         return None
     assert found is not None  # --quantize asks for it
     model = (version / litert.FILE_NAME).read_bytes()
-    answers = litert.validation_answers(model, subject.dataset, contract)
-    if contract.features.task == "classification":
-        metric, sign = "accuracy", 1
-        before = _accuracy(found.outputs.argmax(1), found.labels)
-        after = _accuracy(answers["class_id"], found.labels)
-    else:
-        metric, sign = "mean absolute error, in standard deviations", -1
-        std = np.array(subject.network.task.outputs.std or 1.0)
-        before = _error(found.outputs, found.labels, std)
-        after = _error(answers["value"], found.labels, std)
-    loss = sign * (before - after)
+    task = contract.task
+    quantized = litert.validation_answers(model, run.dataset, contract)
+    exact = task.expected_answers(found.outputs, contract.temperature)
+    before, after = (
+        task.score(answers, found.labels) for answers in (exact, quantized)
+    )
+    loss = before - after if task.quality.direction == "max" else after - before
+    metric = task.quality.name
     _require(loss, options, f"{metric} from {before:.4f} to {after:.4f}")
     return {
         "kind": options.quantize,
@@ -64,13 +59,3 @@ def _require(loss: float, options: ExportOptions, change: str) -> None:
             f" {change}, more than"
             f" --max_accuracy_loss={options.max_accuracy_loss:g} allows"
         )
-
-
-def _accuracy(class_id: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean(class_id == labels))
-
-
-def _error(values: np.ndarray, targets: np.ndarray, std: np.ndarray) -> float:
-    rows = len(targets)
-    errors = np.abs(values.reshape(rows, -1) - targets.reshape(rows, -1))
-    return float(np.mean(errors / std))

@@ -75,12 +75,12 @@ def _job(
     output: pathlib.Path,
     seconds: float,
 ) -> dict[str, Any]:
-    every = runtime == SAVED_MODEL
+    every, raw = runtime == SAVED_MODEL, contract.input.raw_signature
     return {
         "runtime": runtime,
         "export": str(export.absolute()),
-        "signatures": list(contract.signatures) if every else [contract.raw_signature],
-        "encoded": contract.encoded if every else None,
+        "signatures": list(contract.input.signatures) if every else [raw],
+        "encoded": contract.input.encoded if every else None,
         "output": str(output.absolute()),
         "seconds": seconds,
     }
@@ -113,7 +113,7 @@ def reloaded_keras(path: pathlib.Path, golden: Golden, contract: Contract) -> An
             f"{path.name} cannot be loaded again ({_last_line(str(error))});"
             f" {_OWN_LAYERS}"
         ) from error
-    raw = contract.raw_signature
+    raw = contract.input.raw_signature
     answers = training_answers(model, golden.inputs[raw], contract)
     return Answered({raw: answers}, latency={})
 

@@ -1,28 +1,26 @@
-"""The graph that serves: raw bytes, pixels or rows in, probabilities and labels out.
+"""The graph that serves: raw bytes, pixels or rows in, what the task answers out.
 
-Decoding and resizing are `pipelines.preprocessing`, which training and evaluation use;
-rescaling, and the encoding of a table's columns, are the model's own first layers.
-There is no second copy to go wrong.
+What is taken is the input's own, see `inputs`; rescaling, and the encoding of a table's
+columns, are the model's own first layers. There is no second copy to go wrong.
 """
 
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from app.serving import columns, limits
 from app.serving.columns import ServedColumn
+from app.serving.inputs.base import Given, ServedInput
+from app.serving.inputs.registry import served_input
 from base.errors import UserError
-from pipelines import preprocessing
-from pipelines.features import Features
+from models.tasks.base import Answers, AnswerSpec, Task
+from pipelines.features import ExampleSpec
 
-DEFAULT = "serving_default"
 _LONGEST_NAME = 200
-Answers = dict[str, tf.Tensor]
-Inputs = Mapping[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,119 +29,46 @@ class Contract:
 
     Attributes:
       features: of the examples the model was trained on.
+      task: what it learnt, which says what is answered.
       max_pixels: a larger image is refused before it is decoded.
       temperature: logits are divided by it.
       columns: of a table, as they are served.
     """
 
-    features: Features
+    features: ExampleSpec
+    task: Task
     max_pixels: int
     temperature: float = 1.0
     columns: tuple[ServedColumn, ...] = ()
 
-    @property
-    def example_shape(self) -> tuple[int, ...]:
-        """The shape of one example: (H, W, C), or (F,)."""
-        return tuple(side or 0 for side in self.features.shape)
+    @functools.cached_property
+    def input(self) -> ServedInput:
+        """What is accepted.
 
-    @property
-    def raw_signature(self) -> str:
-        """The signature that takes examples as the model does, decoded."""
-        names = {"image": "pixels", "vector": DEFAULT, "table": "rows"}
-        return names[self.features.kind]
-
-    @property
-    def raw_inputs(self) -> dict[str, tf.TensorSpec]:
-        """What that signature takes, by name.
-
-        Images: `pixels` uint8 [None, H, W, C]. Vectors: `features` float32 [None, F].
-        Tables: `numbers` float32 [None, N] and `texts` string [None, T], as there are
-        columns of these kinds.
+        Raises:
+          UserError: nothing serves examples of this kind.
         """
-        if self.features.kind == "table":
-            kinds = [column.kind for column in self.features.columns]
-            texts = kinds.count("categorical")
-            widths = {"numbers": len(kinds) - texts, "texts": texts}
-            types = {"numbers": tf.float32, "texts": tf.string}
-            return {
-                part: tf.TensorSpec([None, width], types[part], name=part)
-                for part, width in widths.items()
-                if width
-            }
-        is_image = self.features.kind == "image"
-        name = "pixels" if is_image else "features"
-        dtype = tf.uint8 if is_image else tf.float32
-        return {name: tf.TensorSpec([None, *self.example_shape], dtype, name=name)}
+        return served_input(self.features, self.max_pixels, self.columns)
 
     @property
-    def encoded(self) -> tuple[str, str] | None:
-        """The signature that takes serialized examples, and its input's name."""
-        names = {
-            "image": (DEFAULT, "image_bytes"),
-            "table": ("tf_example", "example_bytes"),
+    def names(self) -> tuple[str, ...]:
+        """Names of the model's outputs; () where they have none."""
+        return self.task.outputs.names or self.features.target.part_names
+
+    @property
+    def named_answers(self) -> dict[str, str]:
+        """Answers that are names: {name: the answer with the index}."""
+        return self.task.named_answers() if self.names else {}
+
+    @property
+    def answer_specs(self) -> dict[str, AnswerSpec]:
+        """What a SavedModel answers: as the task has it, and the names."""
+        specs = self.task.answer_specs
+        named = {
+            name: AnswerSpec("string", specs[source].shape)
+            for name, source in self.named_answers.items()
         }
-        return names.get(self.features.kind)
-
-    @property
-    def signatures(self) -> dict[str, dict[str, tf.TensorSpec]]:
-        """What each signature of the SavedModel takes, by name."""
-        found = {self.raw_signature: self.raw_inputs}
-        if self.features.kind == "table":
-            found[DEFAULT] = columns.specs(self.columns)
-        if self.encoded:
-            signature, name = self.encoded
-            found[signature] = {name: tf.TensorSpec([None], tf.string, name=name)}
-        return found
-
-    def named(self, examples: Any) -> dict[str, Any]:
-        """Decoded examples, as a dataset gives them, by the raw inputs' names."""
-        if self.features.kind == "table":
-            return dict(examples)
-        return dict.fromkeys(self.raw_inputs, examples)
-
-
-def answers_of(outputs: tf.Tensor, contract: Contract) -> Answers:
-    """What is told of a model's outputs, float32 [B, size].
-
-    Classification: `probabilities` float32 [B, classes], `class_id` int64 [B].
-    Regression: `value` float32 [B], or [B, targets] where there are more than one.
-    """
-    if contract.features.task == "regression":
-        single = contract.features.targets == 1
-        return {"value": tf.squeeze(outputs, 1) if single else outputs}
-    # Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 4.2
-    probabilities = tf.nn.softmax(outputs / contract.temperature)
-    return {"probabilities": probabilities, "class_id": tf.argmax(outputs, axis=-1)}
-
-
-def decode(image_bytes: tf.Tensor, contract: Contract) -> tf.Tensor:
-    """Decodes and resizes encoded images, string [B]: uint8 [B, H, W, C].
-
-    Raises:
-      tf.errors.InvalidArgumentError: when run, for bytes that are no image or too
-        large an image; names the input.
-    """
-    height, width, channels = contract.example_shape
-
-    def decode_row(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        contents = limits.require_decodable(*row, contract.max_pixels)
-        return preprocessing.prepare_image(contents, (height, width, channels))
-
-    with tf.name_scope("image_bytes"):
-        image_bytes = limits.require_rows(image_bytes, "image_bytes")
-        return tf.map_fn(
-            decode_row,
-            (image_bytes, tf.range(tf.size(image_bytes))),
-            fn_output_signature=tf.TensorSpec((height, width, channels), tf.uint8),
-        )
-
-
-def as_inputs(given: Inputs) -> Any:
-    """Raw inputs as the model takes them: float32 tensors, or a table's rows."""
-    if "numbers" in given or "texts" in given:
-        return dict(given)
-    (examples,) = given.values()
-    return tf.cast(examples, tf.float32)
+        return specs | named
 
 
 class Server(tf.Module):
@@ -162,83 +87,95 @@ class Server(tf.Module):
         self._forward = lambda inputs: model(inputs, training=False)
         self._labels: tf.lookup.StaticHashTable | None = None
 
-    def answers(self, given: Inputs) -> Answers:
-        """What is told of raw inputs, as `answers_of` gives it, and `label`."""
-        outputs = self._forward(as_inputs(given))
-        answers = answers_of(outputs, self._contract)
+    def answers(self, given: Given) -> Answers:
+        """What the task tells of raw inputs; with names once there is their file."""
+        contract = self._contract
+        outputs = self._forward(contract.input.as_inputs(given))
+        answers = contract.task.answers(outputs, contract.temperature)
+        _require_as_specified(answers, contract.task)
         if self._labels is not None:
-            answers["label"] = self._labels.lookup(answers["class_id"])
+            for name, source in contract.named_answers.items():
+                answers[name] = self._labels.lookup(answers[source])
         return answers
 
     def raw_function(self) -> Any:
         """A function of tensors from raw inputs to answers."""
-        return _concrete(self.answers, self._contract.raw_inputs)
+        return _concrete(self.answers, self._contract.input.raw_inputs)
 
     def save(self, path: pathlib.Path, labels: pathlib.Path | None) -> None:
         """Writes a SavedModel with all signatures.
 
         Args:
           path: its folder.
-          labels: a file of a class's name a line, which becomes an asset.
+          labels: a file of an output's name a line, which becomes an asset.
         """
         if labels is not None:
             self._asset = tf.saved_model.Asset(str(labels))
             self._labels = _lookup_table(self._asset)
         self._functions = {
             name: _concrete(self._answering(name), specs)
-            for name, specs in self._contract.signatures.items()
+            for name, specs in self._contract.input.signatures.items()
         }
         tf.saved_model.save(self, str(path), signatures=self._functions)
 
-    def _answering(self, signature: str) -> Callable[[Inputs], Answers]:
+    def _answering(self, signature: str) -> Callable[[Given], Answers]:
         """What a signature does with its inputs."""
-        contract = self._contract
-        if signature == contract.raw_signature:
+        if signature == self._contract.input.raw_signature:
             return self._checked_answers
-        if contract.features.kind == "image":
-            return lambda given: self.answers(
-                {"pixels": decode(given["image_bytes"], contract)}
-            )
-        if signature == DEFAULT:
-            return lambda given: self.answers(columns.rows_of(contract.columns, given))
-        return lambda given: self.answers(
-            columns.parse(contract.columns, given["example_bytes"])
-        )
+        to_raw = self._contract.input.further[signature].to_raw
+        return lambda given: self.answers(to_raw(given))
 
-    def _checked_answers(self, given: Inputs) -> Answers:
-        """The answers, or an error that names the input where its shape is wrong.
-
-        Nothing but the graph checks it in a server: a network that pools over the
-        whole image would answer for any size.
-        """
+    def _checked_answers(self, given: Given) -> Answers:
+        """The answers, or an error that names the input where its shape is wrong."""
         checked = {}
-        for name, spec in self._contract.raw_inputs.items():
+        for name in self._contract.input.raw_inputs:
             with tf.name_scope(name):
-                checked[name] = tf.ensure_shape(given[name], spec.shape)
-                if self._contract.features.kind == "image":
-                    checked[name] = limits.require_rows(checked[name], name)
+                checked[name] = self._contract.input.checked(name, given[name])
         return self.answers(checked)
 
     def save_raw(self, path: pathlib.Path) -> None:
         """Writes a SavedModel of the raw signature alone, for conversion to LiteRT."""
         function = self.raw_function()
-        self._functions = {self._contract.raw_signature: function}
+        self._functions = {self._contract.input.raw_signature: function}
         tf.saved_model.save(self, str(path), signatures=self._functions)
 
 
-def write_labels(path: pathlib.Path, classes: tuple[str, ...]) -> None:
-    """Writes a class's name a line, in the order of `class_id`.
+def write_labels(path: pathlib.Path, names: tuple[str, ...]) -> None:
+    """Writes an output's name a line, in the order of the outputs.
 
     Raises:
       UserError: a name has a line break in it.
     """
-    for name in classes:
+    for name in names:
         if "\n" in name or "\r" in name:
             raise UserError(
-                f"the class {name!r} has a line break in its name, which a file of"
-                " labels cannot hold; rename it and train again"
+                f"the name {name!r} has a line break in it, which a file of labels"
+                " cannot hold; rename it and train again"
             )
-    path.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def _require_as_specified(answers: Answers, task: Task) -> None:
+    """Raises UserError where a task answers otherwise than it says, to all who ask."""
+    specs = task.answer_specs
+    alike = answers.keys() == specs.keys() and all(
+        answer.dtype.name == specs[name].dtype
+        and answer.shape.is_compatible_with([None, *specs[name].shape])
+        for name, answer in answers.items()
+    )
+    if not alike:
+        received = {name: (a.dtype.name, a.shape) for name, a in answers.items()}
+        expected = {name: (s.dtype, (None, *s.shape)) for name, s in specs.items()}
+        raise UserError(
+            f"the task {task.name} answers {_listed(received)}; expected what its"
+            f" answer_specs say: {_listed(expected)}"
+        )
+
+
+def _listed(answers: Mapping[str, tuple[str, Sequence[int | None]]]) -> str:
+    return ", ".join(
+        f"{name} {dtype} {list(shape)}" for name, (dtype, shape) in answers.items()
+    )
 
 
 def _lookup_table(asset: tf.saved_model.Asset) -> tf.lookup.StaticHashTable:
@@ -253,7 +190,7 @@ def _lookup_table(asset: tf.saved_model.Asset) -> tf.lookup.StaticHashTable:
 
 
 def _concrete(
-    function: Callable[[Inputs], Answers], specs: Mapping[str, tf.TensorSpec]
+    function: Callable[[Given], Answers], specs: Mapping[str, tf.TensorSpec]
 ) -> Any:
     """A function of tensors by the names in `specs`."""
 

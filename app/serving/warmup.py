@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from app.serving.golden import Golden
-from app.serving.signatures import DEFAULT, Contract
+from app.serving.inputs.base import DEFAULT
+from app.serving.signatures import Contract
 
 WARM_UP = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 REQUEST = "request.json"
@@ -88,8 +89,9 @@ def _example_row(golden: Golden, contract: Contract) -> dict[str, Any]:
 
     TensorFlow Serving reads NaN, but not everything between it and a user does.
     """
-    if contract.encoded and contract.encoded[0] == DEFAULT:
-        return {contract.encoded[1]: golden.contents[0]}
+    encoded = contract.input.encoded
+    if encoded and encoded[0] == DEFAULT:
+        return {encoded[1]: golden.contents[0]}
     given = golden.inputs[DEFAULT]
     numbers = [values for values in given.values() if values.dtype == np.float32]
     whole = np.ones(len(golden.names), np.bool_)

@@ -13,7 +13,7 @@ from app.training.listeners import CheckpointWriter
 from app.training.loop import Speed
 from app.training.signals import PauseRequest
 from app.training.state import Progress, TrainState
-from base.errors import Interrupted, TrainingFailed
+from base.errors import Interrupted, NonFinite
 from models.metrics import Metrics
 
 Line = dict[str, float]
@@ -69,7 +69,7 @@ class Evaluate:
 
         Raises:
           Interrupted: a pause was asked for meanwhile.
-          TrainingFailed: the validation loss is not finite.
+          NonFinite: the validation loss is not finite.
         """
         step = state.progress.step
         if state.progress.evaluated_step >= step or not self._boundaries.is_due(step):
@@ -117,7 +117,7 @@ class Evaluate:
             ) from None
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
-            raise TrainingFailed(
+            raise NonFinite(
                 f"the evaluation at step {state.progress.step} gave a {bad[0]} of"
                 f" {metrics[bad[0]]}; lower --learning_rate or set --clip_norm"
             )

@@ -19,7 +19,7 @@ import numpy as np
 
 from app.training.state import Progress
 from base import files
-from base.errors import Interrupted
+from base.errors import DiskFailure
 
 _NAME = re.compile(r"step-(\d{10})")
 _ARRAYS = "state.npz"
@@ -189,7 +189,7 @@ class Writer:
         """Starts to write a checkpoint; waits for the one before it.
 
         Raises:
-          Interrupted: the one before it could not be written.
+          DiskFailure: the one before it could not be written.
         """
         self.wait()
         self._thread = threading.Thread(target=self._write, args=(snapshot,))
@@ -199,7 +199,7 @@ class Writer:
         """Returns when the last checkpoint is on the disk.
 
         Raises:
-          Interrupted: it could not be written.
+          DiskFailure: it could not be written.
         """
         if self._thread is not None:
             self._thread.join()
@@ -208,7 +208,7 @@ class Writer:
             error, self._error = self._error, None
             steps = steps_of(self._folder)
             newest = f"step {steps[-1]}" if steps else "none"
-            raise Interrupted(
+            raise DiskFailure(
                 f"the checkpoint could not be written ({error.strerror}:"
                 f" {self._folder}); the ones before it are whole (newest: {newest});"
                 " make room and give the same command again"
@@ -216,7 +216,7 @@ class Writer:
 
     def close(self) -> None:
         """Lets the last write end, whatever came of it."""
-        with contextlib.suppress(Interrupted):
+        with contextlib.suppress(DiskFailure):
             self.wait()
 
     def _write(self, snapshot: Snapshot) -> None:

@@ -24,6 +24,10 @@ from pipelines.resident_evaluation import HeldBatches
 _CHUNK = 16
 
 
+# Takes a batch's labels [B, …] and the model's outputs [B, …], without padding.
+Observe = Callable[[np.ndarray, np.ndarray], None]
+
+
 class EvaluationAbandoned(Exception):
     """A pause was asked for during an evaluation; it starts again on resume."""
 
@@ -83,6 +87,7 @@ class Evaluator:
             share = functools.partial(_share, strategy, batches, batch_size)
             self._batches = per_replica_input.distributed(strategy, cluster, share)
         self._chunk = tf.function(self._chunk_loop, reduce_retracing=True)
+        self._step = tf.function(self._evaluated, reduce_retracing=True)
 
     def evaluate(self, paused: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """The split's metrics by name, and `examples`, their count.
@@ -91,6 +96,29 @@ class Evaluator:
           EvaluationAbandoned: `paused` became true.
           RuntimeError: an example was counted twice or left out.
         """
+        results = self._metrics.results(self.sums(paused))
+        return {"examples": self._examples, **results}
+
+    def sums(
+        self,
+        paused: Callable[[], bool] = lambda: False,
+        observe: Observe | None = None,
+    ) -> np.ndarray:
+        """The split's sums, float64 [metrics.size], for `Metrics.results`.
+
+        Args:
+          paused: whether the evaluation is to be given up.
+          observe: told each batch, in the split's order; for one replica. The sums
+            are the same to the last bit with it and without.
+
+        Raises:
+          EvaluationAbandoned: `paused` became true.
+          RuntimeError: an example was counted twice or left out.
+          ValueError: there are more replicas than the one that can be observed.
+        """
+        if observe is not None and self._strategy.num_replicas_in_sync > 1:
+            replicas = self._strategy.num_replicas_in_sync
+            raise ValueError(f"{replicas} replicas: expected one, to be observed")
         if self._source is not None:
             pairs = zip(self._model.weights, self._source.weights, strict=True)
             for mine, theirs in pairs:
@@ -100,16 +128,32 @@ class Evaluator:
         for first in range(0, self._batch_count, _CHUNK):
             if paused():
                 raise EvaluationAbandoned
-            count = min(_CHUNK, self._batch_count - first)
-            last = tf.constant(first + count)
-            sums = self._chunk(iterator, tf.constant(first), last, sums)
+            last = min(first + _CHUNK, self._batch_count)
+            if observe is None:
+                sums = self._chunk(
+                    iterator, tf.constant(first), tf.constant(last), sums
+                )
+            else:
+                sums = self._observed(iterator, range(first, last), sums, observe)
         counted = self._metrics.by_name(sums.numpy())["examples"]
         if round(counted) != self._examples:
             raise RuntimeError(
                 f"evaluation counted {counted:g} examples of a split of"
                 f" {self._examples}"
             )
-        return {"examples": self._examples, **self._metrics.results(sums.numpy())}
+        return np.asarray(sums)
+
+    def _observed(
+        self, iterator: Any, indices: range, sums: tf.Tensor, observe: Observe
+    ) -> tf.Tensor:
+        """What `_chunk_loop` does, batch by batch, each of which is handed over."""
+        for index in indices:
+            given = tf.constant(index) if self._held is not None else next(iterator)
+            step_sums, batch, outputs = self._step(given)
+            sums += step_sums
+            real = batch.weights.numpy() > 0
+            observe(batch.labels.numpy()[real], outputs.numpy()[real])
+        return sums
 
     def _chunk_loop(
         self, iterator: Any, first: tf.Tensor, last: tf.Tensor, sums: tf.Tensor
@@ -122,12 +166,20 @@ class Evaluator:
 
     @tf.autograph.experimental.do_not_convert
     def _replica_step(self, batch: Batch | tf.Tensor) -> tf.Tensor:
+        return self._evaluated(batch)[0]
+
+    @tf.autograph.experimental.do_not_convert
+    def _evaluated(
+        self, batch: Batch | tf.Tensor
+    ) -> tuple[tf.Tensor, Batch, tf.Tensor]:
+        """A replica's sums, the batch that they are of, and the model's outputs."""
         if self._held is not None:
             first = per_replica_input.replica_id() * self._slice
             batch = self._held.batch(batch, first, self._slice)
         predictions = self._model(batch.inputs, training=False)
         losses = self._loss(batch.labels, predictions)
-        return self._metrics.sums(batch.labels, predictions, losses, batch.weights)
+        sums = self._metrics.sums(batch.labels, predictions, losses, batch.weights)
+        return sums, batch, predictions
 
 
 def predict(model: keras.Model, batches: tf.data.Dataset) -> Predictions:

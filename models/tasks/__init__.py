@@ -1,4 +1,5 @@
 """What is learnt: one file a task, from targets and outputs to loss, figures, answers.
 
-Read base, then classification; registry finds a task by its name without TensorFlow.
+Read base, then classification; names has all of them without TensorFlow, registry finds
+one by its name.
 """

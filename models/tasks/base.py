@@ -12,9 +12,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from base.errors import UserError
+from base import own_parts
+from base.errors import UserError, did_you_mean
 from models.config import LossConfig
-from models.losses import PerExampleLoss
+from models.losses import PerExampleLoss, own_loss
 from models.metrics import Metric
 from models.spec import Outputs
 
@@ -54,9 +55,12 @@ class Task(abc.ABC):
         losses: By name, functions that make a loss of `outputs`; the first is `auto`.
         monitor: The metric that tells the best epoch if nothing else is said.
         headline: The metric that a reader looks for first.
-        quality: The metric of answers that quantization may cost.
+        quality: The metric of answers, as `score` measures it, that quantization may
+            cost; by its direction.
         smooths_labels: Whether `--label_smoothing` means something.
-        calibrates: Whether its probabilities can be calibrated by a temperature.
+        calibrates: Whether its probabilities are a softmax over classes, which a
+            temperature can calibrate.
+        outputs_are: What its outputs are to people who read their names.
     """
 
     outputs: Outputs
@@ -65,9 +69,10 @@ class Task(abc.ABC):
     losses: ClassVar[Mapping[str, Callable[[Outputs], PerExampleLoss]]]
     monitor: ClassVar[str] = "loss"
     headline: ClassVar[str] = "loss"
-    quality: ClassVar[str]
+    quality: ClassVar[Metric]
     smooths_labels: ClassVar[bool] = False
     calibrates: ClassVar[bool] = False
+    outputs_are: ClassVar[str] = "outputs"
     owes_logits: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -97,6 +102,8 @@ class Task(abc.ABC):
         Raises:
             UserError: A loss that does not fit the task.
         """
+        if own_parts.is_reference(config.loss):
+            return own_loss(config.loss)
         name = self.loss_name(config)
         if not config.label_smoothing:
             return self.losses[name](self.outputs)
@@ -121,7 +128,8 @@ class Task(abc.ABC):
             return next(iter(self.losses))
         if config.loss not in self.losses:
             raise UserError(
-                f"--loss={config.loss} for {self.name}: expected "
+                f"--loss={config.loss} for {self.name}"
+                f"{did_you_mean(config.loss, self.losses)}: expected "
                 f"{' or '.join(self.losses)}, or auto"
             )
         return config.loss

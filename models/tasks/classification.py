@@ -58,8 +58,10 @@ class Classification(Task):
     name = "classification"
     targets = ("class_label",)
     losses: ClassVar = {"cross_entropy": cross_entropy}
-    monitor = headline = quality = "accuracy"
+    monitor = headline = "accuracy"
+    quality = Metric("accuracy", "Accuracy", "max")
     smooths_labels = calibrates = owes_logits = True
+    outputs_are = "classes"
 
     def check_outputs(self) -> None:
         """Raises UserError where there is nothing to tell apart."""

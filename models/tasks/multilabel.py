@@ -73,8 +73,9 @@ class MultiLabel(Task):
         "binary_focal": binary_focal,
     }
     monitor = headline = "f1_micro"
-    quality = "f1_micro"
+    quality = Metric("f1_micro", "Micro-averaged F1", "max")
     smooths_labels = owes_logits = True
+    outputs_are = "labels"
 
     def head(self) -> list[Any]:
         """Logits."""

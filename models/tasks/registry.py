@@ -1,53 +1,72 @@
-"""The tasks by name, known without TensorFlow; their modules are imported on use."""
+"""The tasks by name; their modules are imported on use."""
 
-import dataclasses
 import importlib
-from typing import TYPE_CHECKING
+import inspect
 
-from base.errors import unknown
+from base import own_parts
+from base.errors import UserError, unknown
 from models.spec import Outputs
+from models.tasks.base import Task
+from models.tasks.names import TASKS
 
-if TYPE_CHECKING:
-    from models.tasks.base import Task
+# Of a task's class, beside its abstract methods.
+_ATTRIBUTES = ("name", "targets", "losses", "quality")
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A task of the registry.
+def settle(asked: str, usual: str) -> str:
+    """The name of the task that is learnt: `--task` with `auto` decided.
 
-    Attributes:
-        place: `module:class`, imported when a task is needed.
-        losses: Names of its losses, the first of which is `auto`.
+    Args:
+        asked: The flag: auto, a task here, or `package.module:class`.
+        usual: The task that the target feature is learnt by if nothing else is said.
+
+    Raises:
+        UserError: The task does not learn such targets.
     """
-
-    place: str
-    losses: tuple[str, ...]
-
-
-TASKS = {
-    "classification": Entry(
-        "models.tasks.classification:Classification", ("cross_entropy",)
-    ),
-    "multilabel": Entry(
-        "models.tasks.multilabel:MultiLabel", ("binary_cross_entropy", "binary_focal")
-    ),
-    "regression": Entry("models.tasks.regression:Regression", ("mse", "mae", "huber")),
-}
+    if asked in ("auto", usual):
+        return usual
+    (target, *_) = TASKS[usual].targets
+    learnt = _own_task(asked).targets if ":" in asked else TASKS[asked].targets
+    if target not in learnt:
+        raise UserError(
+            f"--task={asked} learns {' or '.join(learnt)}, and the targets here are "
+            f"{target}: expected auto, which is {usual} for them, or a task that has "
+            f"{target} among its targets"
+        )
+    return asked
 
 
-def loss_names() -> tuple[str, ...]:
-    """The names of all losses, each once."""
-    return tuple(dict.fromkeys(n for entry in TASKS.values() for n in entry.losses))
-
-
-def task_of(outputs: Outputs) -> "Task":
+def task_of(outputs: Outputs) -> Task:
     """The task of a model with these outputs.
 
     Raises:
         UserError: There is no such task, or so many outputs make none.
     """
+    if ":" in outputs.task:
+        return _own_task(outputs.task)(outputs)
     if outputs.task not in TASKS:
         raise unknown("task", outputs.task, TASKS)
     module, _, name = TASKS[outputs.task].place.partition(":")
     task: Task = getattr(importlib.import_module(module), name)(outputs)
     return task
+
+
+def _own_task(reference: str) -> type[Task]:
+    """The class of the user's own that `--task=package.module:class` names.
+
+    Raises:
+        UserError: It is no whole subclass of Task.
+    """
+    part = own_parts.load("task", reference)
+    if not (inspect.isclass(part) and issubclass(part, Task)):
+        raise UserError(
+            f"--task={reference}: expected a subclass of models.tasks.base.Task, or of "
+            "a task such as models.tasks.classification.Classification"
+        )
+    missing = [*sorted(part.__abstractmethods__)]
+    missing += [n for n in _ATTRIBUTES if not hasattr(part, n)]
+    if missing:
+        raise UserError(
+            f"--task={reference} lacks {', '.join(missing)}: see models.tasks.base.Task"
+        )
+    return part

@@ -59,7 +59,12 @@ class Regression(Task):
         "huber": _loss_of(_huber),
     }
     headline = "mae"
-    quality = "mean absolute error, in standard deviations"
+    quality = Metric(
+        "mean absolute error, in standard deviations",
+        "Mean absolute error",
+        "min",
+        "standard deviations of the target",
+    )
 
     def check_outputs(self) -> None:
         """Raises UserError for no target, or one that never varies."""
@@ -182,7 +187,7 @@ class Regression(Task):
         return Difference(apart.reshape(len(apart), -1).max(1), "value")
 
     def score(self, answers: Mapping[str, np.ndarray], labels: np.ndarray) -> float:
-        """The mean absolute error, in standard deviations of the targets, below 0."""
+        """The mean absolute error, in standard deviations of the targets."""
         rows = len(labels)
         errors = np.abs(answers["value"].reshape(rows, -1) - labels.reshape(rows, -1))
         return float(np.mean(errors / np.array(self.outputs.std or 1.0)))

@@ -19,9 +19,6 @@ from pipelines.features.targets import Recognized, TargetFeature
 from pipelines.features.values import Values
 from pipelines.features.vector import Vector
 
-# What `ExampleSpec` was called, for code that has not been moved yet.
-Features = ExampleSpec
-
 __all__ = [
     "Boolean",
     "Category",
@@ -30,7 +27,6 @@ __all__ = [
     "Date",
     "ExampleSpec",
     "Feature",
-    "Features",
     "Image",
     "InputFeature",
     "LabelSet",

@@ -102,39 +102,6 @@ class ExampleSpec:
         self.input.take_over(found.input, name, encoded)
         return self.target.take_over(found.target, values, name)
 
-    # What the features are in the words of before they were features: for code of
-    # other rooms that has not been moved yet. Nothing in this room uses it.
-
-    @property
-    def kind(self) -> Any:
-        """The kind of the input."""
-        return self.input.kind
-
-    @property
-    def shape(self) -> tuple[int | None, ...]:
-        """Of one input."""
-        return self.input.shape
-
-    @property
-    def task(self) -> Any:
-        """The name of the task by which the target is learnt."""
-        return self.target.task
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names by class index; empty where the target is no class."""
-        return self.target.classes if isinstance(self.target, ClassLabel) else ()
-
-    @property
-    def targets(self) -> int:
-        """How many numbers are to be predicted; 1 where they are no values."""
-        return self.target.size if isinstance(self.target, Values) else 1
-
-    @property
-    def columns(self) -> tuple[TableColumn, ...]:
-        """Of a table, in order; else empty."""
-        return self.input.columns if isinstance(self.input, Table) else ()
-
 
 def _flat_input(values: Mapping[str, Any]) -> InputFeature:
     shape = tuple(values["shape"])

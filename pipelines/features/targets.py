@@ -43,6 +43,11 @@ class TargetFeature(Feature):
         """Names that a file of arrays keeps beside the targets; () for none."""
         return ()
 
+    @property
+    def width(self) -> int:
+        """How many numbers a model owes for it."""
+        return len(self.part_names)
+
     @classmethod
     def of_arrays(
         cls, name: str, parts: "Mapping[str, np.ndarray]", names: "np.ndarray | None"

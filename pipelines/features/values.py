@@ -28,6 +28,11 @@ class Values(TargetFeature):
     task: ClassVar[str] = "regression"
     plural: ClassVar[str] = "values"
 
+    @property
+    def width(self) -> int:
+        """As many as there are values."""
+        return self.size
+
     @classmethod
     def of_arrays(
         cls, name: str, parts: "Mapping[str, np.ndarray]", names: "np.ndarray | None"

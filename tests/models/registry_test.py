@@ -53,9 +53,9 @@ class RegistryTest(tf.test.TestCase, parameterized.TestCase):
         ("vit", "width=6", "expected a multiple of 4"),
         ("pretrained", "backbone=ResNet5", "did you mean 'ResNet50'"),
         ("pretrained", "weights=imagnet", "expected imagenet, none, or the path"),
-        ("no.such.module:build", "", "no module 'no'"),
+        ("no.such.module:build", "", "no module 'no.such.module'"),
         ("os.path:joi", "", "did you mean 'join'"),
-        (":", "", "expected package.module:function"),
+        (":", "", "expected package.module:name"),
     )
     def test_mistakes_have_one_line(self, name: str, text: str, line: str) -> None:
         with self.assertRaisesRegex(UserError, line) as caught:

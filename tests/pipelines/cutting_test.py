@@ -168,7 +168,8 @@ class RecordsTest(tf.test.TestCase):
 
     def test_a_record_in_another_order_is_parsed(self) -> None:
         features = _features()
-        image = np.random.default_rng(0).integers(0, 256, features.shape, np.uint8)
+        shape = features.input.shape
+        image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         for target in (0, 1, 300):
             prefix = serialization.array_prefix(features, target)
             record = serialization.serialize(features, image, target)
@@ -184,7 +185,7 @@ class RecordsTest(tf.test.TestCase):
 
     def test_a_record_that_is_cut_off_is_an_error(self) -> None:
         features = _features()
-        image = np.zeros(features.shape, np.uint8)
+        image = np.zeros(features.input.shape, np.uint8)
         record = memoryview(serialization.serialize(features, image, 1))
         prefix = serialization.array_prefix(features, 1)
         with self.assertRaises(Exception):  # noqa: B017  # protobuf's own

@@ -207,7 +207,7 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
         path = self._pack("small", decode=True, image_size="4,6")
         resized = self._open(str(self.folder), image_size="4,6")
         found = self._open(path)
-        self.assertEqual(found.features.shape, (4, 6, 3))
+        self.assertEqual(found.features.input.shape, (4, 6, 3))
         positions = range(found.split_sizes["test"])
         self.assertAllEqual(
             found.examples("test", positions).inputs,

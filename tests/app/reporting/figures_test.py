@@ -1,24 +1,27 @@
 """Figures are drawn from the run folder's own files, for few classes and for many."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
-from app.reporting import classification, curves, figures
+from app.reporting import curves, figures
 from app.reporting.metrics import MetricsLog
 from app.reporting.predictions import (
     SplitPredictions,
-    most_confident_mistakes,
     predictions_file,
     read_predictions,
     write_predictions,
 )
 from app.reporting.reliability import measure
+from app.reporting.tasks import classification
+from app.reporting.tasks.classification import most_confident_mistakes
 from base.errors import UserError
 from models.intervals import wilson_95
 
@@ -32,16 +35,14 @@ def classified(
     scores = draw.random((examples, classes)) + 0.7 * np.eye(classes)[labels]
     probabilities = (scores / scores.sum(1, keepdims=True)).astype(np.float32)
     mistakes = most_confident_mistakes(labels, probabilities, 7)
+    images = {"mistake_images": np.zeros((len(mistakes), 8, 8, 1), np.uint8)}
     return SplitPredictions(
         task="classification",
         labels=labels,
         outputs=probabilities,
         names=tuple(f"folder/$picture_{index}.png" for index in range(examples)),
         classes=tuple(f"class ${index}" for index in range(classes)),
-        mistake_indices=mistakes,
-        mistake_images=np.zeros((len(mistakes), 8, 8, 1), np.uint8)
-        if pictures
-        else None,
+        more={"mistake_indices": mistakes} | (images if pictures else {}),
     )
 
 
@@ -116,6 +117,7 @@ class FiguresTest(tf.test.TestCase, parameterized.TestCase):
         )
         self._assert_pictures(drawn)
 
+    @pytest.mark.slow
     def test_matrix_of_many_classes_grows(self) -> None:
         widths = []
         for classes in (10, 120):
@@ -145,6 +147,18 @@ class FiguresTest(tf.test.TestCase, parameterized.TestCase):
             ["validation_predicted_against_true.png", "validation_residuals.png"],
         )
         self._assert_pictures(drawn)
+
+    def test_predictions_that_do_not_fit_their_classes_are_named(self) -> None:
+        damaged = dataclasses.replace(classified(4), classes=("a", "b"))
+        write_predictions(self.run_dir, "test", damaged)
+        with self.assertRaisesRegex(UserError, "damaged: .* for 2 classes"):
+            figures.draw_evaluation(self.run_dir, "test")
+
+    def test_learning_rates_of_several_players_are_one_figure(self) -> None:
+        line = {"step": 1, "epoch": 1.0, "learning_rate": 0.1, "learning_rate/other": 1}
+        MetricsLog(self.run_dir / "metrics.jsonl").append(line)
+        (drawn,) = figures.draw_training(self.run_dir)
+        self.assertEqual(drawn.name, "learning_rate_over_training_epochs.png")
 
     def test_table_by_class_counts(self) -> None:
         labels = np.array([0, 0, 0, 1])
@@ -203,8 +217,27 @@ class PredictionsTest(tf.test.TestCase):
         self.assertAllEqual(read.outputs, written.outputs)
         self.assertEqual(read.names, written.names)
         self.assertEqual(read.classes, written.classes)
-        self.assertAllEqual(read.mistake_indices, written.mistake_indices)
-        self.assertAllEqual(read.mistake_images, written.mistake_images)
+        self.assertCountEqual(read.more, written.more)
+        for name in ("mistake_indices", "mistake_images"):
+            self.assertAllEqual(read.more[name], written.more[name])
+
+    def test_a_file_of_before_is_read(self) -> None:
+        """As it was written when the pictures of mistakes had fields of their own."""
+        new = classified(4)
+        path = predictions_file(self.run_dir, "test")
+        path.parent.mkdir(parents=True)
+        np.savez_compressed(
+            path,
+            task=np.array("classification"),
+            labels=new.labels,
+            outputs=new.outputs,
+            names=np.array(new.names),
+            classes=np.array(new.classes),
+            mistake_indices=new.more["mistake_indices"],
+            mistake_images=new.more["mistake_images"],
+        )
+        drawn = figures.draw_evaluation(self.run_dir, "test")
+        self.assertIn("test_mistakes.png", [path.name for path in drawn])
 
     def test_split_not_evaluated_is_named(self) -> None:
         with self.assertRaisesRegex(UserError, "--split=test"):

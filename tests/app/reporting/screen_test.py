@@ -126,6 +126,24 @@ class SummaryTest(tf.test.TestCase):
         text = summary.describe(self.run_dir)
         self.assertIn("0.9777 (95 %: 0.9400 to 0.9900) on 179 examples", text)
 
+    def test_the_headline_and_its_interval_are_the_runs_own(self) -> None:
+        self.results |= {
+            "task": {"name": "multi_label", "headline": "map"},
+            "metrics": {"map": {"title": "mAP", "direction": "max", "unit": ""}},
+            "best": {"epoch": 8, "loss": 0.2, "exact": 0.5, "map": 0.75},
+            "validation": {"examples": 9, "exact": 0.5, "map": 0.75},
+            "test": {"examples": 9, "exact": 0.5, "map": 0.7, "map_95": [0.6, 0.8]},
+        }
+        self._write()
+        text = summary.describe(self.run_dir)
+        self.assertIn("best epoch          8 (validation map 0.7500)", text)
+        self.assertIn("test       map      0.7000 (95 %: 0.6000 to 0.8000) on 9", text)
+
+    def test_a_run_that_measured_nothing_says_so(self) -> None:
+        self.results["validation"] = {"examples": 9}
+        self._write()
+        self.assertIn("validation nothing measured", summary.describe(self.run_dir))
+
     def test_regression_is_told_by_its_error(self) -> None:
         self.results["test"] = {"examples": 44, "mae": 41.25, "loss": 0.5}
         self._write()

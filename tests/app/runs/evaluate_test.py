@@ -4,13 +4,26 @@ import contextlib
 import csv
 import io
 import json
+import os
 import pathlib
 
 import numpy as np
 import PIL.Image
+import pytest
+import scipy.special
 import tensorflow as tf
+from absl.testing import parameterized
 
 from app.main import main
+from app.reporting.predictions import read_predictions
+from app.runs import evaluate
+from app.runs.data import open_data
+from app.runs.folder import RunFolder
+from app.runs.trained import load_network
+from app.runs.validation_sets import ValidationSet
+from app.training.evaluation import Evaluator
+
+pytestmark = pytest.mark.slow
 
 CLASSES = ("dark", "light")
 
@@ -89,6 +102,32 @@ class AssessmentTest(tf.test.TestCase):
         self.assertIn(f"accuracy {before['validation']['accuracy']:.4f}", out)
         self.assertIn(f"loss {before['validation']['loss']:.4f}", out)
         self.assertEqual(self.results(), before)
+
+    def test_only_what_has_changed_is_drawn_again(self):
+        figures = self.run_dir / "figures"
+        for split in ("validation", "train"):
+            self.assertEqual(self.run_command("evaluate", f"--split={split}")[0], 0)
+        before = {path: path.stat().st_mtime_ns for path in figures.iterdir()}
+        _, out, _ = self.run_command("evaluate", "--split=train")
+        after = {path: path.stat().st_mtime_ns for path in figures.iterdir()}
+        changed = {path.name for path in after if after[path] != before[path]}
+        of_split = {path.name for path in after if path.name.startswith("train_")}
+        self.assertNotEmpty(of_split)
+        self.assertEqual(changed, of_split)
+        for path in figures.iterdir():  # all are named, as their files are current
+            self.assertIn(f"  {path}\n", out)
+        # A curve that is older than what it shows is drawn again, and a lost figure.
+        curve = figures / "loss_over_training_epochs.png"
+        lost = figures / "validation_confusion_matrix.png"
+        os.utime(curve, (0, 0))
+        lost.unlink()
+        self.run_command("evaluate", "--split=train")
+        self.assertGreater(curve.stat().st_mtime, 0)
+        self.assertFalse(lost.exists())  # others of its split are there, and current
+        for path in figures.glob("validation_*"):
+            path.unlink()
+        self.run_command("evaluate", "--split=train")
+        self.assertTrue(lost.exists())
 
     def test_other_data_is_evaluated_by_the_runs_classes(self):
         other = self.root / "other"
@@ -186,6 +225,84 @@ class AssessmentTest(tf.test.TestCase):
             self.assertEqual(status, 2)
             self.assertIn(named, err)
             self.assertLen(err.strip().splitlines(), 1)
+
+
+class SameSumsTest(tf.test.TestCase, parameterized.TestCase):
+    """`evaluate` measures by the sums that training took, to the last bit."""
+
+    @parameterized.named_parameters(
+        ("held", "classes", ("--model=cnn", "--model_args=width=4")),
+        ("streamed", "classes", ("--model=linear", "--cache=none")),
+        ("values", "values", ("--model=mlp", "--model_args=width=8", "--ema=0.9")),
+    )
+    def test_validation_is_metrics_jsonls_last_line(self, data, flags):
+        root = pathlib.Path(self.get_temp_dir())
+        if data == "classes":
+            make_images(root / data, 50, seed=0)
+        else:
+            make_values(root / "values.npz", 333)
+            data = "values.npz"
+        run_dir = root / "run"
+        given = (f"--run_dir={run_dir}", f"--dataset={root / data}", *flags)
+        more = (
+            "--batch_size=8",
+            "--epochs=2",
+            "--progress=quiet",
+            "--split=0.6,0.3,0.1",
+        )
+        self.assertEqual(main(["train", *given, *more]), 0)
+        last = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
+        told = {
+            tag.removeprefix("validation/"): value
+            for tag, value in last.items()
+            if tag.startswith("validation/")
+        }
+        folder = RunFolder(run_dir)
+        network, _ = load_network(folder, "last")
+        config = folder.read_config()
+        dataset = open_data(config)
+        subject = ValidationSet(dataset, "validation")
+        found = evaluate.measure(folder, config, network, subject, "validation")
+        self.assertEqual({name: found[name] for name in told}, told)
+        self.assertIn("loss", told)
+        # One sum over all examples is rounded otherwise: it shows what is compared.
+        batches = dataset.evaluation("validation", subject.examples)
+        one = Evaluator(
+            strategy=tf.distribute.get_strategy(),
+            model=network.model,
+            loss=network.evaluation_loss,
+            metrics=network.metrics,
+            batches=batches,
+            examples=subject.examples,
+            batch_size=subject.examples,
+        ).evaluate()
+        self.assertAllClose(one["loss"], told["loss"], rtol=1e-5)
+        # Example by example the kept outputs are the model's own.
+        kept = read_predictions(run_dir, "validation")
+        (batch,) = batches.take(1)
+        outputs = network.model(batch.inputs, training=False).numpy()
+        if kept.classes:
+            outputs = scipy.special.softmax(outputs, axis=-1)
+        self.assertAllEqual(kept.labels, batch.labels)
+        self.assertAllClose(kept.outputs, outputs, rtol=1e-5, atol=1e-6)
+        self.assertEqual(kept.names, tuple(dataset.names("validation")))
+
+    def test_more_replicas_than_one_cannot_be_observed(self):
+        class TwoReplicas:
+            num_replicas_in_sync = 2
+
+        evaluator = object.__new__(Evaluator)
+        evaluator._strategy = TwoReplicas()
+        with self.assertRaisesRegex(ValueError, "2 replicas: expected one"):
+            evaluator.sums(observe=lambda labels, outputs: None)
+
+
+def make_values(path: pathlib.Path, count: int) -> None:
+    """Vectors with a value each."""
+    chance = np.random.default_rng(0)
+    x = chance.normal(size=[count, 4]).astype(np.float32)
+    y = (x @ [3.0, -2.0, 0.5, 7.0] + 40 + chance.normal(size=count)).astype(np.float32)
+    np.savez(path, x_train=x, y_train=y)
 
 
 def _temporary_folder():

@@ -12,7 +12,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from app.serving import golden, manifest, parity
-from tests.app.serving import subjects
+from app.serving.signatures import Contract
+from tests.app.serving import exported_runs
 
 pytestmark = [pytest.mark.process, pytest.mark.export]
 
@@ -24,7 +25,7 @@ WHEEL = pathlib.Path(tf.__file__).parent
 @functools.cache
 def build() -> pathlib.Path:
     """The program, compiled against the installed wheel: seconds, for its symbols."""
-    program = subjects.folder() / "c_program"
+    program = exported_runs.folder() / "c_program"
     libraries = sorted(WHEEL.glob("libtensorflow_cc.so.*"))[:1]
     libraries += sorted(WHEEL.glob("libtensorflow_framework.so.*"))[:1]
     subprocess.run(
@@ -45,13 +46,18 @@ def build() -> pathlib.Path:
     return program
 
 
+def contract_of(version: pathlib.Path) -> Contract:
+    """What the export says of itself."""
+    return manifest.contract_of(json.loads((version / "export.json").read_text()))
+
+
 def tensor_names(version: pathlib.Path) -> list[str]:
     """OPERATION:INDEX of the input that takes files, probabilities and label."""
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((version / "saved_model.pb").read_bytes())
-    contract = manifest.contract_of(json.loads((version / "export.json").read_text()))
-    assert contract.encoded is not None
-    name, given = contract.encoded
+    contract = contract_of(version)
+    assert contract.input.encoded is not None
+    name, given = contract.input.encoded
     signature = saved.meta_graphs[0].signature_def[name]
     tensors = (
         signature.inputs[given],
@@ -81,12 +87,12 @@ class CProgramTest(tf.test.TestCase):
         )
 
     def test_golden_pictures(self) -> None:
-        self.assert_golden(subjects.export(), ("cat", "dog"))
+        self.assert_golden(exported_runs.export())
 
     def test_golden_rows(self) -> None:
-        self.assert_golden(subjects.table_export(), ("a", "b", "ä c"))
+        self.assert_golden(exported_runs.table_export())
 
-    def assert_golden(self, version: pathlib.Path, classes: tuple[str, ...]) -> None:
+    def assert_golden(self, version: pathlib.Path) -> None:
         folder = version / golden.FOLDER
         with np.load(folder / golden.ARRAYS, allow_pickle=False) as arrays:
             names = tuple(arrays["names"].tolist())
@@ -105,13 +111,16 @@ class CProgramTest(tf.test.TestCase):
             "label": np.array([line[0] for line in lines]),
         }
         expected = golden.Golden(names, (), {}, answers)
-        measured = parity.measure("C", "float32", expected, found, classes=classes)
+        contract = contract_of(version)
+        measured = parity.measure(
+            "C", "float32", expected, found, contract.task, contract.names
+        )
         parity.require([measured])
 
     def test_what_is_no_image_is_named(self) -> None:
         path = pathlib.Path(self.get_temp_dir(), "notes.txt")
         path.write_text("not an image")
-        ran = self.answer(subjects.export(), path)
+        ran = self.answer(exported_runs.export(), path)
         self.assertEqual(ran.returncode, 1)
         self.assertIn("image_bytes[0] is not a JPEG, PNG, BMP or GIF", ran.stderr)
         self.assertEqual(ran.stdout, "")

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from app.serving import exporting, manifest, publishing
-from tests.app.serving import subjects
+from tests.app.serving import exported_runs
 from tests.processes import Command
 
 pytestmark = [pytest.mark.process, pytest.mark.export]
@@ -52,11 +52,13 @@ class CommandTest(tf.test.TestCase):
         self.folder = pathlib.Path(self.get_temp_dir())
         self.run_dir = self.folder / "run"
         # On vectors, and for LiteRT: an export is over in a few seconds.
-        given = subjects.source("classification", (5,))
+        given = exported_runs.source("classification", (5,))
         path = self.folder / "vectors.npz"
-        subjects.write_npz(path, given)
+        exported_runs.write_npz(path, given)
         arguments = (f"--dataset={path}", "--model=linear")
-        subjects.write_run(subjects.subject(self.run_dir, None, *arguments))
+        exported_runs.write_run(
+            exported_runs.exported_run(self.run_dir, None, *arguments)
+        )
         self.exports = self.run_dir / "export"
 
     def start(self, name: str, prepare=at_once) -> Command:

@@ -11,23 +11,19 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from app.configs.serving import ExportOptions, PredictorConfig
-from app.serving import (
-    exporting,
-    litert,
-    manifest,
-    quantization,
-    signatures,
-)
+from app.serving import exporting, litert, manifest, quantization, signatures
+from app.serving.inputs.base import Given
+from app.serving.inputs.image import ImageInput
 from app.training.evaluation import Predictions
 from base.errors import ExportRefused, UserError
-from tests.app.serving import subjects
+from tests.app.serving import exported_runs
 
 
 @pytest.mark.export
 class ExportTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.version = subjects.export()
+        self.version = exported_runs.export()
         self.content = json.loads((self.version / "export.json").read_text())
 
     def test_every_runtime_answered_alike(self) -> None:
@@ -46,13 +42,17 @@ class ExportTest(tf.test.TestCase):
 
     def test_the_manifest_names_what_it_is_made_of(self) -> None:
         content = self.content
-        splits = json.loads((subjects.run() / "dataset.json").read_text())["splits"]
+        splits = json.loads((exported_runs.run() / "dataset.json").read_text())[
+            "splits"
+        ]
         self.assertEqual(content["dataset"]["splits"], splits)
         self.assertEqual(content["flags"]["model"], "cnn")
         self.assertEqual(content["checkpoint"], {"name": "best", "step": 1})
         self.assertIsNone(content["test"])
-        self.assertEqual(content["calibration"]["temperature"], subjects.TEMPERATURE)
-        self.assertEqual(content["temperature"], subjects.TEMPERATURE)
+        self.assertEqual(
+            content["calibration"]["temperature"], exported_runs.TEMPERATURE
+        )
+        self.assertEqual(content["temperature"], exported_runs.TEMPERATURE)
         latency = content["latency"]["saved_model serving_default"]["batch_32"]
         self.assertGreaterEqual(latency["p99_ms"], latency["p50_ms"])
         files = set(content["files"])
@@ -88,7 +88,7 @@ class ExportTest(tf.test.TestCase):
                 self.assertEqual(described, promised[found])
 
     def test_nothing_else_is_left_in_the_run(self) -> None:
-        names = [entry.name for entry in subjects.run().iterdir()]
+        names = [entry.name for entry in exported_runs.run().iterdir()]
         self.assertFalse([name for name in names if name.startswith(".export-")])
 
 
@@ -100,12 +100,12 @@ class GateTest(tf.test.TestCase):
         super().setUp()
         self.run_dir = pathlib.Path(self.get_temp_dir(), "run")
         ignored = shutil.ignore_patterns("export")
-        shutil.copytree(subjects.run(), self.run_dir, ignore=ignored)
+        shutil.copytree(exported_runs.run(), self.run_dir, ignore=ignored)
 
     def refused(self, *options: str) -> str:
-        config = subjects.export_config(self.run_dir, *options)
+        config = exported_runs.export_config(self.run_dir, *options)
         with (
-            subjects.runtimes_in_this_process(),
+            exported_runs.runtimes_in_this_process(),
             self.assertRaises(ExportRefused) as caught,
         ):
             exporting.export(config)
@@ -113,10 +113,10 @@ class GateTest(tf.test.TestCase):
         return str(caught.exception)
 
     def test_one_constant_of_the_preprocessing_altered(self) -> None:
-        def altered(given: signatures.Inputs) -> tf.Tensor:
+        def altered(self: ImageInput, given: Given) -> tf.Tensor:
             return tf.cast(given["pixels"], tf.float32) + 1.0
 
-        with mock.patch.object(signatures, "as_inputs", altered):
+        with mock.patch.object(ImageInput, "as_inputs", altered):
             message = self.refused("--format=saved_model")
             self.assertRegex(
                 message, r"saved_model \w+ differs .* on \S+ by \S+ in probabilities"
@@ -124,8 +124,8 @@ class GateTest(tf.test.TestCase):
             self.assertIn("litert pixels differs", self.refused("--format=litert"))
 
     def test_another_way_of_resizing(self) -> None:
-        def decode(image_bytes: tf.Tensor, contract: signatures.Contract) -> tf.Tensor:
-            height, width, channels = contract.example_shape
+        def decode(self: ImageInput, image_bytes: tf.Tensor) -> tf.Tensor:
+            height, width, channels = self.shape
 
             def one(contents: tf.Tensor) -> tf.Tensor:
                 image = tf.io.decode_image(contents, channels, expand_animations=False)
@@ -135,7 +135,7 @@ class GateTest(tf.test.TestCase):
             spec = tf.TensorSpec((height, width, channels), tf.uint8)
             return tf.map_fn(one, image_bytes, fn_output_signature=spec)
 
-        with mock.patch.object(signatures, "decode", decode):
+        with mock.patch.object(ImageInput, "decode", decode):
             message = self.refused("--format=saved_model")
         self.assertIn("saved_model serving_default differs", message)
 
@@ -144,7 +144,7 @@ class GateTest(tf.test.TestCase):
             path.write_text("".join(f"{name}\n" for name in reversed(classes)))
 
         with mock.patch.object(signatures, "write_labels", write_labels):
-            self.assertIn("class_id or label", self.refused("--format=saved_model"))
+            self.assertIn(" in label;", self.refused("--format=saved_model"))
 
 
 @pytest.mark.export
@@ -156,11 +156,13 @@ class QuantizationTest(tf.test.TestCase):
     def test_the_change_is_reported(self) -> None:
         for kind in ("float16", "int8"):
             options = (f"--quantize={kind}", "--max_accuracy_loss=1")
-            config = subjects.export_config(subjects.run(), "--format=litert", *options)
+            config = exported_runs.export_config(
+                exported_runs.run(), "--format=litert", *options
+            )
             version = self.place / kind
-            subject = exporting.open_subject(config)
-            with subjects.runtimes_in_this_process():
-                content = exporting.build(subject, config, version, self.place)
+            run = exporting.open_run(config)
+            with exported_runs.runtimes_in_this_process():
+                content = exporting.build(run, config, version, self.place)
             quantized = content["quantization"]
             self.assertEqual(quantized["kind"], kind)
             change = quantized["before"] - quantized["after"]
@@ -168,11 +170,11 @@ class QuantizationTest(tf.test.TestCase):
             self.assertEqual(content["parity"]["litert pixels"]["precision"], kind)
 
     def test_too_much_is_refused(self) -> None:
-        config = subjects.export_config(
-            subjects.run(), "--format=litert", "--quantize=int8"
+        config = exported_runs.export_config(
+            exported_runs.run(), "--format=litert", "--quantize=int8"
         )
-        subject = exporting.open_subject(config)
-        contract = signatures.Contract(subject.dataset.features, max_pixels=100)
+        run = exporting.open_run(config)
+        contract = run.contract(max_pixels=100)
         (self.place / "model.tflite").write_bytes(b"")
         labels = np.array([0, 1, 1, 0])
         found = Predictions(labels, np.eye(2, dtype=np.float32)[labels])
@@ -186,7 +188,7 @@ class QuantizationTest(tf.test.TestCase):
                 r"accuracy from 1\.0000 to 0\.5000.*max_accuracy_loss=0\.01",
             ),
         ):
-            quantization.measure(subject, config.export, contract, self.place, found)
+            quantization.measure(run, config.export, contract, self.place, found)
 
 
 @pytest.mark.export
@@ -194,7 +196,7 @@ class VerificationTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.version = pathlib.Path(self.get_temp_dir(), "1")
-        shutil.copytree(subjects.export(), self.version)
+        shutil.copytree(exported_runs.export(), self.version)
 
     def test_an_export_as_it_was_made(self) -> None:
         self.assertEqual(manifest.read_verified(self.version)["name"], "run")
@@ -219,7 +221,7 @@ class VerificationTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_another_folder(self) -> None:
         with self.assertRaisesRegex(UserError, "expected a folder that `atelier expo"):
-            manifest.read_verified(subjects.run())
+            manifest.read_verified(exported_runs.run())
 
 
 class OptionsTest(parameterized.TestCase, tf.test.TestCase):

@@ -12,13 +12,13 @@ from app.configs.commands import PredictConfig
 from app.serving import loading
 from app.serving import predict as prediction
 from base.errors import UserError
-from tests.app.serving import subjects
+from tests.app.serving import exported_runs
 
 pytestmark = pytest.mark.export
 
 
 def predict(output: pathlib.Path, *arguments: str) -> str:
-    named = [f"--input={subjects.pictures()}", f"--output={output}", *arguments]
+    named = [f"--input={exported_runs.pictures()}", f"--output={output}", *arguments]
     prediction.predict(flags.parse(PredictConfig, named))
     return output.read_text()
 
@@ -31,11 +31,11 @@ class PredictTest(tf.test.TestCase):
     def test_the_same_csv_as_from_the_run(self) -> None:
         # A temperature changes probabilities: the fixture's is taken out.
         version = self.folder / "1"
-        shutil.copytree(subjects.export(), version)
+        shutil.copytree(exported_runs.export(), version)
         options = ("--top_k=2", "--batch_size=7")
         uncalibrated = self._export_uncalibrated()
         from_run = predict(
-            self.folder / "run.csv", f"--run_dir={subjects.run()}", *options
+            self.folder / "run.csv", f"--run_dir={exported_runs.run()}", *options
         )
         from_export = predict(
             self.folder / "export.csv", f"--export_dir={uncalibrated}", *options
@@ -51,13 +51,13 @@ class PredictTest(tf.test.TestCase):
 
     def test_the_newest_version_of_a_folder(self) -> None:
         for name in ("2", "10"):
-            shutil.copytree(subjects.export(), self.folder / "export" / name)
+            shutil.copytree(exported_runs.export(), self.folder / "export" / name)
         exported = loading.Exported(self.folder / "export")
         self.assertEqual(exported.path, self.folder / "export" / "10")
 
     def test_nothing_is_loaded_of_a_damaged_export(self) -> None:
         version = self.folder / "1"
-        shutil.copytree(subjects.export(), version)
+        shutil.copytree(exported_runs.export(), version)
         with open(version / "saved_model.pb", "ab") as file:
             file.write(b"\0")
         with mock.patch.object(tf.saved_model, "load") as load:
@@ -69,13 +69,15 @@ class PredictTest(tf.test.TestCase):
         """An export of the same run, of which the gate is not asked again."""
         from app.serving import exporting, manifest, runtimes
 
-        config = subjects.export_config(subjects.run(), "--format=saved_model")
+        config = exported_runs.export_config(
+            exported_runs.run(), "--format=saved_model"
+        )
         version, work = self.folder / "uncalibrated", self.folder / "work"
         work.mkdir()
         nothing = runtimes.Answered({}, {})
         with mock.patch.object(runtimes, "in_fresh_interpreter", lambda *_: [nothing]):
-            subject = exporting.open_subject(config)
-            exporting.build(subject, config, version, work)
+            run = exporting.open_run(config)
+            exporting.build(run, config, version, work)
         manifest.read_verified(version)
         return version
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from app.serving import exporting, golden, runtimes
 from models import registry
-from tests.app.serving import subjects
+from tests.app.serving import exported_runs
 
 pytestmark = pytest.mark.export
 
@@ -52,15 +52,15 @@ class RegistryTest(tf.test.TestCase):
                 path: answered
                 for (path, _), answered in zip(versions, answers, strict=True)
             }
-            for name, (version, _, subject, options, examples) in made.items():
+            for name, (version, _, run, options, examples) in made.items():
                 if version in by_path:
                     with self.subTest(f"{name} in {runtime}"):
                         exporting.gate(
-                            subject, options, examples, {runtime: by_path[version]}
+                            run, options, examples, {runtime: by_path[version]}
                         )
 
     def _write_all(self):
-        """(name, (version, contract, subject, options, golden)) of every combination.
+        """(name, (version, contract, run, options, golden)) of every combination.
 
         The `.keras` file passes the gate here.
         """
@@ -77,31 +77,31 @@ class RegistryTest(tf.test.TestCase):
         place.mkdir()
         side = SIDES.get(model, 8)
         shape = (side, side, 3) if kind == "image" else (5,)
-        subject = subjects.subject(
+        run = exported_runs.exported_run(
             place / "run",
-            None if kind == "table" else subjects.source(task, shape),
+            None if kind == "table" else exported_runs.source(task, shape),
             f"--model={model}",
             f"--model_args={SMALL[model]}",
             f"--precision={precision}",
             f"--whitening={2 if model == 'airbench' else 0}",
-            *(subjects.table_arguments(task) if kind == "table" else ()),
+            *(exported_runs.table_arguments(task) if kind == "table" else ()),
         )
         # LiteRT's converter takes seconds a model.
         both = (task, precision) == ("classification", "float32") or model == "cnn"
         both = both and model != "pretrained"
         formats = "saved_model,litert" if both else "saved_model"
-        options = subjects.export_config(place, f"--format={formats}").export
-        contract = subject.contract(max_pixels=10**5)
+        options = exported_runs.export_config(place, f"--format={formats}").export
+        contract = run.contract(max_pixels=10**5)
         version = place / "version"
-        examples = exporting.write_models(subject, options, contract, version, place)
-        self._check_keras(subject, options, contract, version, examples)
-        return version, contract, subject, options, examples
+        examples = exporting.write_models(run, options, contract, version, place)
+        self._check_keras(run, options, contract, version, examples)
+        return version, contract, run, options, examples
 
-    def _check_keras(self, subject, options, contract, version, examples) -> None:
+    def _check_keras(self, run, options, contract, version, examples) -> None:
         reloaded = runtimes.reloaded_keras(
             version / exporting.KERAS, examples, contract
         )
-        exporting.gate(subject, options, examples, {"keras": reloaded})
+        exporting.gate(run, options, examples, {"keras": reloaded})
         self.assertTrue((version / golden.FOLDER / golden.ARRAYS).exists())
 
 

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from app.serving import warmup
-from tests.app.serving import subjects
+from tests.app.serving import exported_runs
 from tests.app.serving.limits_test import encoded, gif_bomb, png_bomb
 
 pytestmark = pytest.mark.export
@@ -51,7 +51,7 @@ def serve(signatures: Any, request: predict_pb2.PredictRequest) -> dict[str, Any
 class RequestsTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.version = subjects.export()
+        self.version = exported_runs.export()
         self.loaded = tf.saved_model.load(str(self.version))
         self.signatures = self.loaded.signatures
         self.picture = (self.version / "golden" / "palette.png").read_bytes()
@@ -151,7 +151,7 @@ class RequestsTest(tf.test.TestCase):
 
 class PlaceTest(tf.test.TestCase):
     def test_the_version_is_where_a_server_looks(self) -> None:
-        exports = pathlib.Path(subjects.export()).parent
+        exports = pathlib.Path(exported_runs.export()).parent
         self.assertEqual([entry.name for entry in exports.iterdir()], ["1"])
 
 

@@ -12,9 +12,12 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from app.configs import flags
 from app.configs.commands import PredictConfig
-from app.serving import columns, exporting, predict, signatures, warmup
+from app.serving import columns, exporting, predict, warmup
+from app.serving.inputs import table as table_input
+from app.serving.inputs.base import Given
+from app.serving.inputs.table import TableInput
 from base.errors import ExportRefused, UserError
-from tests.app.serving import subjects
+from tests.app.serving import exported_runs
 from tests.app.serving.requests_test import as_request, serve
 
 pytestmark = pytest.mark.export
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.export
 class TableExportTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.version = subjects.table_export()
+        self.version = exported_runs.table_export()
         self.content = json.loads((self.version / "export.json").read_text())
         self.loaded = tf.saved_model.load(str(self.version))
         self.signatures = self.loaded.signatures
@@ -152,12 +155,12 @@ class GateTest(tf.test.TestCase):
         super().setUp()
         self.run_dir = pathlib.Path(self.get_temp_dir(), "run")
         ignored = shutil.ignore_patterns("export")
-        shutil.copytree(subjects.table_run(), self.run_dir, ignore=ignored)
+        shutil.copytree(exported_runs.table_run(), self.run_dir, ignore=ignored)
 
     def refused(self) -> str:
-        config = subjects.export_config(self.run_dir)
+        config = exported_runs.export_config(self.run_dir)
         with (
-            subjects.runtimes_in_this_process(),
+            exported_runs.runtimes_in_this_process(),
             self.assertRaises(ExportRefused) as caught,
         ):
             exporting.export(config)
@@ -165,10 +168,10 @@ class GateTest(tf.test.TestCase):
         return str(caught.exception)
 
     def test_one_constant_of_the_preprocessing_altered(self) -> None:
-        def altered(given: signatures.Inputs) -> dict[str, tf.Tensor]:
+        def altered(self: TableInput, given: Given) -> dict[str, tf.Tensor]:
             return {"numbers": given["numbers"] + 1.0, "texts": given["texts"]}
 
-        with mock.patch.object(signatures, "as_inputs", altered):
+        with mock.patch.object(TableInput, "as_inputs", altered):
             self.assertRegex(self.refused(), r"saved_model \w+ differs .* in probabil")
 
     def test_missing_values_taken_for_zeros(self) -> None:
@@ -183,6 +186,16 @@ class GateTest(tf.test.TestCase):
             self.assertIn("saved_model tf_example differs", self.refused())
 
 
+class ColumnsTest(tf.test.TestCase):
+    def test_a_missing_value_is_found_wherever_it_is(self) -> None:
+        run = exporting.open_run(exported_runs.export_config(exported_runs.table_run()))
+        with mock.patch.object(table_input, "_CHUNK", 7):
+            served = TableInput.columns_of(run.dataset)
+        self.assertEqual(served, run.contract(max_pixels=1).columns)
+        types = {column.name: column.dtype for column in served}
+        self.assertEqual((types["alone"], types["ever"]), ("bool", "float32"))
+
+
 class PredictTest(tf.test.TestCase):
     def predict(self, *arguments: str) -> str:
         output = pathlib.Path(self.get_temp_dir(), "answers.csv")
@@ -191,16 +204,18 @@ class PredictTest(tf.test.TestCase):
         return output.read_text()
 
     def test_the_same_csv_as_from_the_run(self) -> None:
-        given = f"--input={subjects.table()}"
-        from_run = self.predict(f"--run_dir={subjects.table_run()}", given)
-        from_export = self.predict(f"--export_dir={subjects.table_export()}", given)
+        given = f"--input={exported_runs.table()}"
+        from_run = self.predict(f"--run_dir={exported_runs.table_run()}", given)
+        from_export = self.predict(
+            f"--export_dir={exported_runs.table_export()}", given
+        )
         self.assertEqual(from_run, from_export)
         self.assertLen(from_run.splitlines(), 61)
         self.assertTrue(from_run.startswith("row,label,probability,label_2"))
 
     def test_a_missing_column_and_a_wrong_type_are_named(self) -> None:
         path = pathlib.Path(self.get_temp_dir(), "rows.csv")
-        text = subjects.table().read_text()
+        text = exported_runs.table().read_text()
         for wrong, message in (
             (text.replace("price", "prize", 1), "rows.csv has no column 'price'"),
             (text.replace(",true,", ",maybe,"), "rows.csv .*'maybe'"),
@@ -209,7 +224,7 @@ class PredictTest(tf.test.TestCase):
             path.write_text(wrong)
             with self.assertRaisesRegex(UserError, message):
                 self.predict(
-                    f"--export_dir={subjects.table_export()}", f"--input={path}"
+                    f"--export_dir={exported_runs.table_export()}", f"--input={path}"
                 )
 
 

@@ -8,7 +8,8 @@ from base.errors import UserError
 from models.metrics import Metrics, metric_named
 from models.spec import Outputs
 from models.tasks.base import Task
-from models.tasks.registry import TASKS, task_of
+from models.tasks.names import TASKS
+from models.tasks.registry import task_of
 
 _SIZE = 7
 

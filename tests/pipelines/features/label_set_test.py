@@ -73,7 +73,7 @@ class LabelSetTest(parameterized.TestCase, tf.test.TestCase):
     def test_0_and_1_in_an_array_are_sets_and_it_is_said(self, suffix: str) -> None:
         dataset = self._open(self._write(suffix))
         self.assertEqual(dataset.features.target, LabelSet(_NAMES))
-        self.assertEqual(dataset.features.task, "multilabel")
+        self.assertEqual(dataset.features.target.task, "multilabel")
         self.assertIn("taken for sets of labels", dataset.source.notes[TAKEN_FOR])
         self.assertIn("taken for sets", dataset.summary()[TAKEN_FOR])
         every = dataset.source.read_targets(np.arange(_EXAMPLES))

@@ -75,7 +75,7 @@ class ArrayFilesTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(
                 dataset.split_sizes, {"train": 14, "validation": 6, "test": 6}
             )
-            self.assertEqual(dataset.features.classes, ("0", "1", "2"))
+            self.assertEqual(dataset.features.target.part_names, ("0", "1", "2"))
             for part, other in zip(batch, batches[0], strict=True):
                 self.assertAllEqual(part, other)
             examples = dataset.examples("test", range(6))
@@ -99,8 +99,8 @@ class ArrayFilesTest(parameterized.TestCase, tf.test.TestCase):
         names = np.array(["cat", "dög", "emu"])
         arrays["classes"] = names if suffix == "npz" else np.char.encode(names, "utf8")
         features = self._open(self._write(arrays, suffix)).features
-        self.assertEqual(features.shape, (6, 5, 1))
-        self.assertEqual(features.classes, ("cat", "dög", "emu"))
+        self.assertEqual(features.input.shape, (6, 5, 1))
+        self.assertEqual(features.target.part_names, ("cat", "dög", "emu"))
 
     @parameterized.parameters("npz", "h5")
     def test_float_targets_are_values(self, suffix: str) -> None:

@@ -12,7 +12,7 @@ class DigitsTest(tf.test.TestCase):
         source = open_digits()
         bunch = datasets.load_digits()
         self.assertLen(source, 1797)
-        self.assertEqual(source.features.shape, (8, 8, 1))
+        self.assertEqual(source.features.input.shape, (8, 8, 1))
         images = source.read(np.arange(1797))
         self.assertEqual(images.dtype, np.uint8)
         self.assertAllClose(

@@ -34,8 +34,8 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
         write_image(self.folder / "cat" / "deep" / "er" / "x.PNG", 90)
         source = FolderSource("pets", self.folder)
         source.examine(10_000)
-        self.assertEqual(source.features.classes, ("cat", "dog"))
-        self.assertEqual(source.features.shape, (8, 8, 3))
+        self.assertEqual(source.features.target.part_names, ("cat", "dog"))
+        self.assertEqual(source.features.input.shape, (8, 8, 3))
         self.assertAllEqual(source.read_targets(np.arange(7)), [0, 0, 0, 0, 1, 1, 1])
         self.assertEqual(
             [os.path.relpath(source.describe(i), self.folder) for i in range(4)],
@@ -63,7 +63,7 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
         for start, name in ((0, "test"), (8, "fest")):
             for i in range(8):
                 write_image(self.folder / name / f"{i}.png", start + i)
-        self.assertEqual(self._open().features.classes, ("fest", "test"))
+        self.assertEqual(self._open().features.target.part_names, ("fest", "test"))
 
     def test_other_files_are_counted_and_hidden_ones_left_out(self) -> None:
         write_classes(self.folder)
@@ -91,15 +91,16 @@ class FolderTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_grey_folders_have_one_channel(self) -> None:
         write_classes(self.folder, mode="L")
-        self.assertEqual(self._open().features.shape, (8, 8, 1))
+        self.assertEqual(self._open().features.input.shape, (8, 8, 1))
         write_image(self.folder / "cat" / "colour.png", 99)
-        self.assertEqual(self._open().features.shape, (8, 8, 3))
+        self.assertEqual(self._open().features.input.shape, (8, 8, 3))
 
     def test_images_of_differing_size_want_an_image_size(self) -> None:
         write_classes(self.folder)
         write_image(self.folder / "cat" / "tall.png", 99, size=(16, 8))
         self._assert_refused("differ in size; give --image_size")
-        self.assertEqual(self._open(image_size="12,10").features.shape, (12, 10, 3))
+        size = self._open(image_size="12,10").features.input.shape
+        self.assertEqual(size, (12, 10, 3))
 
     def test_names_that_are_not_utf8_are_read(self) -> None:
         write_classes(self.folder)

@@ -90,7 +90,7 @@ class TableTest(tf.test.TestCase):
     def test_columns_are_told_apart_and_missing_values_kept(self) -> None:
         source = self._open(write_passengers(self.folder)[".csv"]).source
         self.assertEqual(
-            source.features.columns,
+            source.features.input.columns,
             (
                 TableColumn("age", Number(whole=True)),
                 TableColumn("fare", Number()),
@@ -99,7 +99,7 @@ class TableTest(tf.test.TestCase):
                 TableColumn("name", Category()),
             ),
         )
-        self.assertEqual(source.features.classes, ("0", "1"))
+        self.assertEqual(source.features.target.part_names, ("0", "1"))
         rows = source.read(np.arange(4))
         self.assertAllEqual(np.isnan(rows["numbers"][:, 0]), [0, 0, 1, 0])
         self.assertAllEqual(np.isnan(rows["numbers"][:, 1]), [0, 0, 0, 1])
@@ -147,7 +147,7 @@ class TableTest(tf.test.TestCase):
         lines = [f"{i % 2},{i},{i + 1}" for i in range(40)]
         text = "\n".join(["y,a,w", *lines])
         dataset = self._open_weighted(text)
-        self.assertEqual([c.name for c in dataset.features.columns], ["a"])
+        self.assertEqual([c.name for c in dataset.features.input.columns], ["a"])
         order = dataset.order(1)
         batches = list(dataset.training(order).batches(0).take(5))
         weights = np.concatenate([batch.weights for batch in batches])
@@ -179,7 +179,8 @@ class TableTest(tf.test.TestCase):
         Path(path).write_text(text)
         dataset = self._open(path, target="fare")
         self.assertEqual(dataset.features.target, Values(1))
-        self.assertNotIn("fare", [column.name for column in dataset.features.columns])
+        columns = dataset.features.input.columns
+        self.assertNotIn("fare", [column.name for column in columns])
         self.assertEqual(dataset.source.read_targets(np.arange(40)).shape, (40, 1))
 
     def test_another_file_is_read_in_the_kinds_of_the_first(self) -> None:

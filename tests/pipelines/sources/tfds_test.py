@@ -111,8 +111,8 @@ class TfdsTest(parameterized.TestCase, tf.test.TestCase):
         )
         with batches, tfds.testing.mock_data(num_examples=40, data_dir=str(data)):
             dataset = self._open("tfds:mnist", data_dir=str(data))
-            self.assertEqual(dataset.features.shape, (28, 28, 1))
-            self.assertLen(dataset.features.classes, 10)
+            self.assertEqual(dataset.features.input.shape, (28, 28, 1))
+            self.assertLen(dataset.features.target.part_names, 10)
             sizes = dataset.split_sizes
             self.assertEqual(sizes["test"], 40)
             self.assertEqual(sizes["train"] + sizes["validation"], 40)

@@ -1,24 +1,31 @@
 """How classes were told apart: confusion, a table by class, mistakes, reliability."""
 
-import csv
-import io
+import functools
 import math
 import pathlib
+from typing import TYPE_CHECKING
 
 import matplotlib.colors
 import numpy as np
+import scipy.special
 import sklearn.metrics
 
 from app.reporting import canvas, reliability
-from app.reporting.predictions import SplitPredictions, most_confident_mistakes
-from base import files
+from app.reporting.predictions import SplitPredictions
+from app.reporting.tables import write_table
+from base.errors import UserError
 from models.intervals import wilson_95
 
+if TYPE_CHECKING:
+    from app.reporting.keeping import Evaluated, WholeSplit
+
+# Pictures of mistakes that are kept, the surest first, and those that are drawn.
+_MOST_KEPT = 36
+_MOST_PICTURES = 25
 # Beyond these, numbers in cells and rows of a figure can no longer be read.
 _MOST_CELLS_WITH_NUMBERS = 20
 _MOST_TICKS = 200
 _MOST_ROWS = 100
-_MOST_PICTURES = 25
 _COLUMNS = (
     "class",
     "examples",
@@ -32,19 +39,70 @@ _COLUMNS = (
 )
 
 
+def keeper(evaluated: "Evaluated") -> "WholeSplit":
+    """Keeps probabilities, and the pictures of the surest mistakes."""
+    from app.reporting.keeping import WholeSplit  # here, as drawing needs no TensorFlow
+
+    return WholeSplit(functools.partial(_keep, evaluated))
+
+
+def _keep(
+    evaluated: "Evaluated", labels: np.ndarray, logits: np.ndarray
+) -> SplitPredictions:
+    dataset, split = evaluated.dataset, evaluated.split
+    probabilities = scipy.special.softmax(logits, axis=-1)
+    mistakes = most_confident_mistakes(labels, probabilities, _MOST_KEPT)
+    more = {"mistake_indices": mistakes}
+    if dataset.features.input.kind == "image" and len(mistakes):
+        more["mistake_images"] = dataset.examples(split, mistakes).inputs
+    return SplitPredictions(
+        task=evaluated.task.name,
+        labels=labels,
+        outputs=probabilities,
+        names=tuple(dataset.names(split)),
+        classes=dataset.features.target.part_names,
+        more=more,
+    )
+
+
+def most_confident_mistakes(
+    labels: np.ndarray, probabilities: np.ndarray, count: int | None = None
+) -> np.ndarray:
+    """Indices of the examples that are wrong, the surest first: int64 [<= count].
+
+    Args:
+      labels: int64 [n] classes.
+      probabilities: float32 [n, classes].
+      count: how many at most; all by default.
+    """
+    wrong = np.flatnonzero(probabilities.argmax(1) != labels)
+    surest = np.argsort(-probabilities[wrong].max(1), kind="stable")
+    return wrong[surest][:count].astype(np.int64)
+
+
 def draw(
     predictions: SplitPredictions, split: str, folder: pathlib.Path
 ) -> list[pathlib.Path]:
-    """Draws a split's figures and tables into `folder`; returns their paths."""
+    """Draws a split's figures and tables into `folder`; returns their paths.
+
+    Raises:
+      UserError: there are not as many probabilities as classes.
+    """
+    shape = predictions.outputs.shape
+    if shape[1:] != (len(predictions.classes),):
+        raise UserError(
+            f"what was kept of {split} is damaged: outputs of shape {shape} for"
+            f" {len(predictions.classes)} classes; evaluate again"
+        )
     rows = class_rows(predictions)
     drawn = [
         _draw_confusion(predictions, split, folder),
-        _write_table(_COLUMNS, rows, folder / f"{split}_per_class.csv"),
+        write_table(_COLUMNS, rows, folder / f"{split}_per_class.csv"),
         _draw_classes(rows, split, folder),
         _write_mistakes(predictions, split, folder),
         reliability.draw(predictions, split, folder),
     ]
-    if predictions.mistake_images is not None and len(predictions.mistake_images):
+    if len(predictions.more.get("mistake_images", ())):
         drawn.append(_draw_mistakes(predictions, split, folder))
     return drawn
 
@@ -163,15 +221,14 @@ def _write_mistakes(
         label = predictions.classes[int(predictions.labels[index])]
         rows.append([predictions.names[index], label, *_guess(predictions, index)])
     columns = ("example", "class", "predicted", "probability")
-    return _write_table(columns, rows, folder / f"{split}_mistakes.csv")
+    return write_table(columns, rows, folder / f"{split}_mistakes.csv")
 
 
 def _draw_mistakes(
     predictions: SplitPredictions, split: str, folder: pathlib.Path
 ) -> pathlib.Path:
     """The pictures that the evaluation kept, the surest mistake first."""
-    assert predictions.mistake_images is not None
-    pictures = predictions.mistake_images[:_MOST_PICTURES]
+    pictures = predictions.more["mistake_images"][:_MOST_PICTURES]
     columns = min(5, len(pictures))
     rows = math.ceil(len(pictures) / columns)
     figure = canvas.new_figure(max(2.1 * columns, 5.0), 2.5 * rows + 0.5)
@@ -180,7 +237,7 @@ def _draw_mistakes(
         axes.axis("off")
         if place >= len(pictures):
             continue
-        index = int(predictions.mistake_indices[place])
+        index = int(predictions.more["mistake_indices"][place])
         picture = pictures[place]
         grey = picture.shape[-1] == 1
         shown = picture[..., 0] if grey else picture
@@ -199,21 +256,6 @@ def _guess(predictions: SplitPredictions, index: int) -> tuple[str, float]:
     """The class predicted for an example, and its probability."""
     best = int(predictions.outputs[index].argmax())
     return predictions.classes[best], round(float(predictions.outputs[index, best]), 6)
-
-
-def _write_table(
-    columns: tuple[str, ...], rows: list, path: pathlib.Path
-) -> pathlib.Path:
-    """A CSV file; what is not known is an empty cell."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(
-        [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row]
-        for row in rows
-    )
-    files.write_text(path, text.getvalue())
-    return path
 
 
 def _short(name: str, most: int = 24) -> str:

@@ -1,6 +1,8 @@
 """How values were predicted: predicted against true, and what is left over."""
 
+import functools
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,9 +10,30 @@ from matplotlib.axes import Axes
 from app.reporting import canvas
 from app.reporting.predictions import SplitPredictions
 
+if TYPE_CHECKING:
+    from app.reporting.keeping import Evaluated, WholeSplit
+
 # More points than this hide one another; more targets than this are not drawn.
 _MOST_POINTS = 3000
 _MOST_TARGETS = 6
+
+
+def keeper(evaluated: "Evaluated") -> "WholeSplit":
+    """Keeps the values."""
+    from app.reporting.keeping import WholeSplit  # here, as drawing needs no TensorFlow
+
+    return WholeSplit(functools.partial(_keep, evaluated))
+
+
+def _keep(
+    evaluated: "Evaluated", labels: np.ndarray, values: np.ndarray
+) -> SplitPredictions:
+    return SplitPredictions(
+        task=evaluated.task.name,
+        labels=labels,
+        outputs=values,
+        names=tuple(evaluated.dataset.names(evaluated.split)),
+    )
 
 
 def draw(

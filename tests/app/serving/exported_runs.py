@@ -16,7 +16,7 @@ from app.runs.folder import RunFolder
 from app.runs.network import build_network
 from app.runs.numerics import set_numerics
 from app.serving import calibration, exporting, golden_runner, runtimes
-from app.serving.exported_run import Subject
+from app.serving.exported_run import ExportedRun
 from app.training import checkpoints, state
 from base import files
 from pipelines.dataset import Dataset
@@ -51,7 +51,9 @@ def write_npz(path: pathlib.Path, given: Source) -> None:
     np.savez(path, x_train=given.read(every), y_train=given.read_targets(every))
 
 
-def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Subject:
+def exported_run(
+    run_dir: pathlib.Path, given: Source | None, *arguments: str
+) -> ExportedRun:
     """A run that has never been trained.
 
     Args:
@@ -66,7 +68,7 @@ def subject(run_dir: pathlib.Path, given: Source | None, *arguments: str) -> Sub
     set_numerics(config)
     network = build_network(config, description)
     disturb(network.model)
-    return Subject(config, RunFolder(run_dir), network, 1, dataset, description)
+    return ExportedRun(config, RunFolder(run_dir), network, 1, dataset, description)
 
 
 def disturb(model: keras.Model) -> None:
@@ -77,7 +79,7 @@ def disturb(model: keras.Model) -> None:
         weight.assign(weight + noise * random.choice((-1, 1), weight.shape).clip(-0.3))
 
 
-def write_run(made: Subject) -> None:
+def write_run(made: ExportedRun) -> None:
     """Writes the folder of a run that stands at step 1."""
     folder = made.folder
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -112,7 +114,7 @@ def run() -> pathlib.Path:
     """A run on `pictures`, a CNN on 8×8 pixels."""
     path = folder() / "run"
     arguments = ("--model=cnn", "--model_args=depth=1,width=4", "--image_size=8")
-    write_run(subject(path, None, f"--dataset={pictures()}", *arguments))
+    write_run(exported_run(path, None, f"--dataset={pictures()}", *arguments))
     return path
 
 
@@ -166,7 +168,7 @@ def table_run() -> pathlib.Path:
     """A run on `table`, an MLP."""
     path = folder() / "table_run"
     arguments = ("--model=mlp", "--model_args=depth=1,width=8")
-    write_run(subject(path, None, *table_arguments("classification"), *arguments))
+    write_run(exported_run(path, None, *table_arguments("classification"), *arguments))
     return path
 
 

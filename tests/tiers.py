@@ -17,7 +17,7 @@ from unittest import mock
 # Marks of tests that may start processes.
 PROCESSES = frozenset({"process", "export", "cluster"})
 # Programs that answer at once, which a run asks about the machine that it is on.
-_AT_ONCE = frozenset({"git", "fc-list", "lscpu", "nvidia-smi", "uname"})
+_AT_ONCE = frozenset({"git", "fc-list", "lscpu", "nvidia-smi", "scontrol", "uname"})
 
 
 class Unmarked(AssertionError):

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from tuning.objective import Objective
-from tuning.runs import Run
+from tuning.runs import TrialRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Ranked:
       scores: with new seeds, where it was confirmed.
     """
 
-    run: Run
+    run: TrialRun
     scores: tuple[float, ...] = ()
 
     @property
@@ -37,7 +37,7 @@ def name_of(run: str, seed_offset: int) -> str:
 
 
 def ranking(
-    runs: Sequence[Run],
+    runs: Sequence[TrialRun],
     objective: Objective,
     *,
     chosen: str | None = None,
@@ -81,11 +81,11 @@ def lucky(ranked: Sequence[Ranked], objective: Objective) -> Ranked | None:
     return None if first.run.score == confirmed[0].run.score else first
 
 
-def _has_score(run: Run) -> bool:
+def _has_score(run: TrialRun) -> bool:
     return run.score is not None and run.state != "failed"
 
 
-def _confirmations(run: Run, runs: Sequence[Run]) -> tuple[float, ...]:
+def _confirmations(run: TrialRun, runs: Sequence[TrialRun]) -> tuple[float, ...]:
     return tuple(
         other.score
         for other in runs

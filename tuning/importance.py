@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
-from tuning.runs import Run
+from tuning.runs import TrialRun
 from tuning.space import Space
 
 # Fewer runs tell nothing of several flags.
@@ -34,7 +34,9 @@ class Importance:
     high: float
 
 
-def importances(runs: Sequence[Run], space: Space, seed: int = 0) -> list[Importance]:
+def importances(
+    runs: Sequence[TrialRun], space: Space, seed: int = 0
+) -> list[Importance]:
     """The importance of each flag, the greatest first.
 
     Permutation importance (Breiman, "Random Forests", 2001, section 10) of a forest

@@ -29,7 +29,7 @@ class Outcome:
 
 
 @dataclasses.dataclass
-class Run:
+class TrialRun:
     """One configuration with one seed, over all that was trained of it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Run:
     history: list[tuple[float, float]] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Run":
+    def from_json(cls, value: Mapping[str, Any]) -> "TrialRun":
         """What `to_json` gave."""
         history = [(epoch, score) for epoch, score in value["history"]]
         return cls(**{**value, "history": history})

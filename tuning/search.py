@@ -17,7 +17,7 @@ from keras_tuner.engine import trial as trial_module
 from tuning import confirmation, restorable
 from tuning.objective import Objective
 from tuning.restorable import COMPLETED, FAILED, IDLE, RestorableOracle
-from tuning.runs import Outcome, Run
+from tuning.runs import Outcome, TrialRun
 from tuning.space import Space
 
 # A job that ends without a word is resumed so often before it counts as failed, unless
@@ -133,13 +133,13 @@ class Search:
                 }
             return job
 
-    def report(self, job: Job, outcome: Outcome) -> Run:
+    def report(self, job: Job, outcome: Outcome) -> TrialRun:
         """Records how a job ended; returns its run as it stands now."""
         with self._store.transaction() as state:
             claim = state["claims"][job.run]
             if outcome.state == "died":
                 outcome = self._judge_death(claim, outcome)
-            run = Run.from_json(state["runs"][job.run])
+            run = TrialRun.from_json(state["runs"][job.run])
             run.record(outcome, self._objective)
             if outcome.state == "interrupted":
                 claim["taker"] = ""
@@ -151,9 +151,11 @@ class Search:
             state["runs"][job.run] = run.to_json()
         return run
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[TrialRun]:
         """All runs so far, confirmations included, in the order of their beginning."""
-        return [Run.from_json(value) for value in self._store.read()["runs"].values()]
+        return [
+            TrialRun.from_json(value) for value in self._store.read()["runs"].values()
+        ]
 
     def ended(self) -> str | None:
         """`done`, or why the search was given up; None while it goes on."""
@@ -199,7 +201,7 @@ class Search:
                 for offset in range(used + 1, used + self._confirm + 1):
                     name = confirmation.name_of(ranked.run.name, offset)
                     if name not in state["runs"]:
-                        run = Run(name, ranked.run.flags, offset, ranked.run.name)
+                        run = TrialRun(name, ranked.run.flags, offset, ranked.run.name)
                         state["runs"][name] = run.to_json()
                         return Job(name, None, run.flags, offset, None)
         state["ended"] = "done"
@@ -214,7 +216,7 @@ class Search:
         if earlier is None:
             own = sum(not run["confirms"] for run in state["runs"].values())
             name = f"{own + 1:04d}"
-            state["runs"][name] = Run(name, flags, seed_offset).to_json()
+            state["runs"][name] = TrialRun(name, flags, seed_offset).to_json()
         else:
             name = state["run_of"][earlier]
         state["run_of"][trial.trial_id] = name
@@ -264,7 +266,7 @@ class Search:
     ) -> list[confirmation.Ranked]:
         self._oracle.restore(state["oracle"])
         winner = self._oracle.winner()
-        runs = [Run.from_json(value) for value in state["runs"].values()]
+        runs = [TrialRun.from_json(value) for value in state["runs"].values()]
         return confirmation.ranking(
             runs,
             self._objective,

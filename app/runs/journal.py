@@ -14,12 +14,11 @@ from app.reporting.progress import ProgressDisplay
 from app.reporting.tensorboard import TensorBoardLog
 from app.runs import own_parts
 from app.runs.folder import RunFolder, Start
+from app.training.actions import Line
 from app.training.inspection import Inspector
 from app.training.loop import Speed
 from app.training.state import TrainState
 from base import files, given
-
-Line = dict[str, float]
 
 # Pictures of the first batch that TensorBoard shows, as the model sees them.
 _PICTURES = 64

@@ -120,7 +120,8 @@ def _tensorflow_state() -> Iterator[None]:
     eager = tf.config.functions_run_eagerly()
     deterministic = tf_config.is_op_determinism_enabled()
     held = context.context()
-    seed, numbers = held._seed, getattr(held, "_rng", None)
+    seed, numbers = held._seed, getattr(held, "_rng", None)  # none before a seed
+    place = numbers and numbers.getstate()
     try:
         yield
     finally:
@@ -130,4 +131,5 @@ def _tensorflow_state() -> Iterator[None]:
             tf_config.disable_op_determinism()
         held._set_global_seed(seed)  # drops the kernels that keep the run's seed
         if numbers is not None:
+            numbers.setstate(place)
             held._rng = numbers

@@ -6,12 +6,11 @@ from typing import Any
 
 from app.runs.folder import RunFolder
 from app.runs.network import Network
+from app.training.actions import Line
 from app.training.state import TrainState
 from base import files
 from base.errors import UserError
 from models.description import parameter_counts
-
-Line = dict[str, float]
 
 
 @dataclasses.dataclass

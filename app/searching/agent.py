@@ -14,11 +14,11 @@ from typing import Any
 
 from app.configs.commands import TuneConfig
 from app.searching import checks, outcomes
-from app.searching.folder import Presence, SearchFolder
+from app.searching.folder import AgentMark, SearchFolder
 from app.searching.processes import Process, Starter, wait_for_any
 from base.errors import Interrupted, UserError
 from tuning.objective import Objective
-from tuning.runs import Outcome, Run
+from tuning.runs import Outcome, TrialRun
 from tuning.search import Job, Search, Wait
 
 # Seconds between looks at what other machines have done.
@@ -43,7 +43,7 @@ class Agent:
       folder: of the search.
       search: its jobs.
       objective: what is to be best.
-      presence: the mark that this process is at work.
+      mark: the mark that this process is at work.
       threads: of each operation of a trial.
       tell: told of each run that has ended or paused.
     """
@@ -55,16 +55,16 @@ class Agent:
         folder: SearchFolder,
         search: Search,
         objective: Objective,
-        presence: Presence,
+        mark: AgentMark,
         starter: Starter,
         threads: int,
-        tell: Callable[[Run], None],
+        tell: Callable[[TrialRun], None],
     ) -> None:
         self._config = config
         self._folder = folder
         self._search = search
         self._objective = objective
-        self._presence = presence
+        self._mark = mark
         self._starter = starter
         self._threads = threads
         self._tell = tell
@@ -114,7 +114,7 @@ class Agent:
         answer: Job | Wait | None = Wait()
         for slot, running in enumerate(self._slots):
             while running is None and self._slots[slot] is None:
-                answer = self._search.claim(self._presence.name, self._presence.is_gone)
+                answer = self._search.claim(self._mark.name, self._mark.is_gone)
                 if not isinstance(answer, Job):
                     return answer
                 self._begin(slot, answer)

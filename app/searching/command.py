@@ -7,7 +7,7 @@ import sys
 from app.configs.commands import TuneConfig
 from app.searching import checks, reports
 from app.searching.agent import Agent
-from app.searching.folder import Presence, SearchFolder, StateFile
+from app.searching.folder import AgentMark, SearchFolder, StateFile
 from app.searching.processes import Starter
 from app.searching.trial import Train
 from base import files
@@ -42,7 +42,7 @@ def tune(config: TuneConfig, train: Train) -> int:
     if folder.state.exists():
         folder.require_same(config)
     starter = Starter(config.agent, train)
-    with contextlib.closing(Presence(folder)) as presence:
+    with contextlib.closing(AgentMark(folder)) as mark:
         search, objective, threads = _open(config, folder, space, starter)
         report = reports.Screen(search, objective, config)
         report.begin(folder.path)
@@ -51,7 +51,7 @@ def tune(config: TuneConfig, train: Train) -> int:
             folder=folder,
             search=search,
             objective=objective,
-            presence=presence,
+            mark=mark,
             starter=starter,
             threads=threads,
             tell=report.tell,

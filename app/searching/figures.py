@@ -11,12 +11,12 @@ from app.reporting import canvas
 from tuning import importance
 from tuning.confirmation import Ranked
 from tuning.objective import Objective
-from tuning.runs import Run
+from tuning.runs import TrialRun
 from tuning.space import Dimension, Space
 
 
 def draw(
-    runs: Sequence[Run],
+    runs: Sequence[TrialRun],
     ranked: Sequence[Ranked],
     objective: Objective,
     space: Space,
@@ -43,7 +43,7 @@ def draw(
 
 
 def _draw_progress(
-    runs: Sequence[Run], objective: Objective, folder: pathlib.Path
+    runs: Sequence[TrialRun], objective: Objective, folder: pathlib.Path
 ) -> pathlib.Path:
     """Each trial's score and the best so far, over the training time spent."""
     seconds = np.cumsum([run.seconds for run in runs])
@@ -67,7 +67,7 @@ def _draw_progress(
 
 
 def _draw_flag(
-    runs: Sequence[Run],
+    runs: Sequence[TrialRun],
     objective: Objective,
     dimension: Dimension,
     folder: pathlib.Path,

@@ -157,7 +157,7 @@ class StateFile:
         return state
 
 
-class Presence:
+class AgentMark:
     """The mark of a process that is at work on a search, for as long as it lives."""
 
     def __init__(self, folder: SearchFolder) -> None:

@@ -25,7 +25,7 @@ from base import files
 from tuning import confirmation
 from tuning.confirmation import Ranked
 from tuning.objective import Objective
-from tuning.runs import Run
+from tuning.runs import TrialRun
 from tuning.search import Search
 from tuning.space import Space
 
@@ -59,7 +59,7 @@ class Screen:
             f" ({self._objective.direction}) · {where}"
         )
 
-    def tell(self, run: Run) -> None:
+    def tell(self, run: TrialRun) -> None:
         """Says what has become of a run."""
         if run.state == "failed":
             self._say(f"{run.name} failed · {described(run)} · {run.reason}")
@@ -107,7 +107,7 @@ class Screen:
             print(text, flush=True)
 
 
-def described(run: Run) -> str:
+def described(run: TrialRun) -> str:
     """The searched flags of a run."""
     return " ".join(f"{name}={value}" for name, value in run.flags.items())
 
@@ -149,7 +149,7 @@ def write_all(
 
 def _write_table(
     folder: SearchFolder,
-    runs: list[Run],
+    runs: list[TrialRun],
     ranked: list[Ranked],
     space: Space,
     objective: Objective,
@@ -195,7 +195,7 @@ def _write_best(
 
 
 def _write_hparams(
-    folder: SearchFolder, runs: list[Run], objective: Objective, space: Space
+    folder: SearchFolder, runs: list[TrialRun], objective: Objective, space: Space
 ) -> None:
     """What TensorBoard's HParams tab shows, anew: the searched flags and the score."""
     shutil.rmtree(folder.tensorboard, ignore_errors=True)

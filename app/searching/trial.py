@@ -76,10 +76,10 @@ def _rehearse(arguments: Sequence[str], answer: pathlib.Path) -> int:
     from base.errors import EXIT_DONE, EXIT_USER_MISTAKE, UserError
 
     tf_startup.import_tensorflow()
-    from app.runs import train
+    from app.runs import assembly
 
     try:
-        parts = train.build_parts(flags.parse(TrainConfig, arguments))
+        parts = assembly.build_parts(flags.parse(TrainConfig, arguments))
     except UserError as error:
         print(f"atelier: {error}", file=sys.stderr)
         _write(answer, error)

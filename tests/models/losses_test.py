@@ -41,7 +41,7 @@ class LossesTest(tf.test.TestCase, parameterized.TestCase):
         self, name: str, expected: list[float]
     ) -> None:
         outputs = Outputs("regression", 1, mean=(50.0,), std=(10.0,))
-        loss = per_example_loss(LossConfig(name), outputs)
+        loss = per_example_loss(LossConfig(loss=name), outputs)
         predictions = tf.constant([[70.0], [47.5]])
         self.assertAllClose(loss(tf.constant([50.0, 50.0]), predictions), expected)
         self.assertAllClose(loss(tf.constant([[50.0], [50.0]]), predictions), expected)
@@ -51,8 +51,12 @@ class LossesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(loss(tf.zeros((1, 2)), tf.constant([[1.0, 3.0]])), [5.0])
 
     @parameterized.parameters(
-        (LossConfig("mse"), _CLASSES, "expected cross_entropy, or auto"),
-        (LossConfig("cross_entropy"), Outputs("regression", 1), "expected mse or mae"),
+        (LossConfig(loss="mse"), _CLASSES, "expected cross_entropy, or auto"),
+        (
+            LossConfig(loss="cross_entropy"),
+            Outputs("regression", 1),
+            "expected mse or mae",
+        ),
         (LossConfig(label_smoothing=0.1), Outputs("regression", 1), "expected classes"),
     )
     def test_refuses_a_loss_of_the_other_task(

@@ -32,7 +32,7 @@ FORBIDDEN_OUTSIDE_APP = (
 # The parts of `app`, from the bottom up. Each may import itself and those of the lines
 # before its own, and none beside it or above: not inside a function either.
 LEVELS = (
-    ("caches", "child_processes", "exit_status", "tf_startup"),
+    ("caches", "child_processes", "exit_status", "run_files", "tf_startup"),
     ("configs",),
     ("distribution",),
     ("training",),
@@ -42,9 +42,6 @@ LEVELS = (
     ("commands",),
     ("main",),
 )
-
-# Imports that close a circle and are to go: (importing module, imported one).
-_OPEN_CIRCLES: frozenset[tuple[str, str]] = frozenset()
 
 
 def breaches(root: pathlib.Path) -> list[str]:
@@ -81,18 +78,6 @@ def circles(root: pathlib.Path) -> list[str]:
     return found
 
 
-def stale_exceptions(root: pathlib.Path) -> list[tuple[str, str]]:
-    """The exceptions from the rule on circles of which nothing is left."""
-    used = {
-        (_module(root, path), name)
-        for room in ROOMS
-        for path in (root / room).rglob("*.py")
-        for _, used in names_used(_parsed(path))
-        for name in (used, used.rpartition(".")[0])
-    }
-    return sorted(_OPEN_CIRCLES - used)
-
-
 def _imports(module: str, modules: dict[str, pathlib.Path]) -> set[str]:
     """The modules of its own room that a module imports."""
     tree = _WithoutTypeChecking().visit(_parsed(modules[module]))
@@ -104,8 +89,7 @@ def _imports(module: str, modules: dict[str, pathlib.Path]) -> set[str]:
             found.add(name)
             name = name.rpartition(".")[0]  # its package is imported, too
     # The packages that a module is in have begun to be imported already.
-    names = {one for one in found if one and not f"{module}.".startswith(f"{one}.")}
-    return {one for one in names if (module, one) not in _OPEN_CIRCLES}
+    return {one for one in found if one and not f"{module}.".startswith(f"{one}.")}
 
 
 class _WithoutTypeChecking(ast.NodeTransformer):

@@ -106,9 +106,6 @@ class CirclesTest(tf.test.TestCase, parameterized.TestCase):
     def test_no_room_has_a_circle(self) -> None:
         self.assertEqual(import_rule.circles(ROOT), [])
 
-    def test_the_exceptions_are_needed(self) -> None:
-        self.assertEqual(import_rule.stale_exceptions(ROOT), [])
-
     @parameterized.parameters(
         ("from models import b", "import models.a", "models.a → models.b → models.a"),
         ("from models import b", "def f():\n    from models.a import f", "models.b"),

@@ -14,6 +14,9 @@ from tests.structure.import_rule import ROOMS, names_used
 _REASONS = {
     # Of variables' bytes, which are no file.
     ("sha256", "app/training/state.py"),
+    # Of arrays and weights in memory.
+    ("sha256", "atelier/own_data.py"),
+    ("sha256", "atelier/own_models.py"),
     # Copies the default and the help of another flag.
     ("flags", "pipelines/packconfig.py"),
 }

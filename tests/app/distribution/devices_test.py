@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -13,7 +14,9 @@ from app.configs import flags
 from app.configs.commands import TrainConfig
 from app.distribution import strategies
 from app.main import main
-from app.runs import train
+from app.runs import assembly
+
+pytestmark = pytest.mark.slow
 
 _QUICK = ("--batch_size=64", "--epochs=1", "--progress=quiet", "--weight_decay=0.01")
 _TWO = "devices=cpu:0+cpu:1"
@@ -44,8 +47,8 @@ class DevicesTest(tf.test.TestCase, parameterized.TestCase):
         found = []
         for devices, expected in (("", {"CPU:0"}), (_TWO, {"CPU:0", "CPU:1"})):
             text = f"--model_args={args},{devices}"
-            parts = train.build_parts(flags.parse(TrainConfig, [*wanted, text]))
-            trainer = train.make_trainer(parts)
+            parts = assembly.build_parts(flags.parse(TrainConfig, [*wanted, text]))
+            trainer = assembly.make_trainer(parts)
             (player,) = parts.algorithm.players
             optimizer = player.optimizer
             variables = [*parts.network.model.variables, *optimizer.variables]

@@ -21,6 +21,8 @@ from tests.app.distribution.replicas import (
     on_replicas,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class LossesTest(tf.test.TestCase, parameterized.TestCase):
     @pytest.mark.process

@@ -17,7 +17,7 @@ import tensorflow as tf
 from app.configs import flags
 from app.configs.commands import TrainConfig
 from app.distribution import strategies
-from app.runs import train
+from app.runs import assembly
 
 BATCH = 64
 QUICK = (
@@ -65,8 +65,8 @@ def on_replicas(count: int, split: int) -> Iterator[None]:
 def losses_of(*arguments: str, steps: int) -> list[float]:
     """The losses of the first steps of a run, all of whose examples are counted."""
     config = flags.parse(TrainConfig, ["--run_dir=unused", *QUICK, *arguments])
-    parts = train.build_parts(config)
-    trainer = train.make_trainer(parts)
+    parts = assembly.build_parts(config)
+    trainer = assembly.make_trainer(parts)
     trainer.start_at(0)
     metrics = parts.network.metrics
     sums = np.zeros(metrics.size)

@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
@@ -116,6 +117,7 @@ class FiguresTest(tf.test.TestCase, parameterized.TestCase):
         )
         self._assert_pictures(drawn)
 
+    @pytest.mark.slow
     def test_matrix_of_many_classes_grows(self) -> None:
         widths = []
         for classes in (10, 120):

@@ -9,6 +9,7 @@ import pathlib
 
 import numpy as np
 import PIL.Image
+import pytest
 import scipy.special
 import tensorflow as tf
 from absl.testing import parameterized
@@ -21,6 +22,8 @@ from app.runs.folder import RunFolder
 from app.runs.trained import load_network
 from app.runs.validation_sets import ValidationSet
 from app.training.evaluation import Evaluator
+
+pytestmark = pytest.mark.slow
 
 CLASSES = ("dark", "light")
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 from unittest import mock
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -114,6 +115,7 @@ class SettleTest(tf.test.TestCase):
         self.assertEqual(self.measured, ["float32", "mixed_bfloat16"] * 2)
 
 
+@pytest.mark.slow
 class RunTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()

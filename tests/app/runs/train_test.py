@@ -9,6 +9,7 @@ import shutil
 import keras
 import numpy as np
 import PIL.Image
+import pytest
 import sklearn.datasets
 import tensorflow as tf
 from absl.testing import parameterized
@@ -86,6 +87,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(last["examples"], 12 * 256)
         self.assertLess(last["validation/loss"], first["validation/loss"])
 
+    @pytest.mark.slow
     def test_the_same_flags_give_the_same_weights_and_another_seed_others(self) -> None:
         first, second, other = (
             self.results(self.train(name, f"--seed={seed}"))["weights_sha256"]
@@ -94,6 +96,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(first, second)
         self.assertNotEqual(first, other)
 
+    @pytest.mark.slow
     def test_flags_txt_repeats_the_run(self) -> None:
         run_dir = self.train("run", "--augment=translate=1", "--label_smoothing=0.1")
         again = self.root / "again"
@@ -106,6 +109,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         (), ("--balance=oversample", "--class_weights=3=2"), SPEEDRUN
     )
+    @pytest.mark.slow
     def test_a_pause_goes_on_to_the_same_weights_and_metrics(self, *flags) -> None:
         whole = self.train("whole", *flags)
         paused = self.train("paused", "--stop_after=0.7", *flags, status=75)
@@ -121,12 +125,14 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
                 del mine[timing], theirs[timing]
             self.assertEqual(mine, theirs)
 
+    @pytest.mark.slow
     def test_a_finished_run_is_left_as_it_is(self) -> None:
         run_dir = self.train("run")
         before = (run_dir / "results.json").read_bytes()
         self.train("run")
         self.assertEqual((run_dir / "results.json").read_bytes(), before)
 
+    @pytest.mark.slow
     def test_streamed_resident_and_eager_steps_train_the_same(self) -> None:
         resident = self.results(self.train("resident"))
         streamed = self.results(self.train("streamed", "--cache=none"))
@@ -137,6 +143,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
             eager["validation"]["loss"], compiled["validation"]["loss"], rtol=1e-4
         )
 
+    @pytest.mark.slow
     def test_early_stopping_ends_the_run(self) -> None:
         run_dir = self.train(
             "run",
@@ -149,6 +156,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLen(lines, 3)
         self.assertEqual(self.results(run_dir)["best"]["epoch"], lines[0]["epoch"])
 
+    @pytest.mark.slow
     def test_the_average_of_the_weights_is_what_comes_out(self) -> None:
         plain = self.train("plain")
         averaged = self.train("averaged", "--ema=0.9")
@@ -160,6 +168,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(mine["train/loss"], theirs["train/loss"])
         self.assertNotEqual(mine["validation/loss"], theirs["validation/loss"])
 
+    @pytest.mark.slow
     def test_a_loss_that_is_not_finite_ends_the_run_by_name(self) -> None:
         with contextlib.redirect_stderr(io.StringIO()) as text:
             run_dir = self.train(
@@ -176,10 +185,12 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
         ("--model=resnet", "--model_args=depth=8,width=4"),
         ("--model=vit", "--model_args=patch=4,depth=1,width=8,heads=2"),
     )
+    @pytest.mark.slow
     def test_every_model_trains(self, *model):
         run_dir = self.train("run", *model, "--epochs=0.2", "--log_norms")
         self.assertEqual(self.results(run_dir)["state"], "finished")
 
+    @pytest.mark.slow
     def test_a_pretrained_backbone_trains_from_nothing_and_from_a_file(self):
         backbone = "backbone=MobileNetV2,trainable=head"
         weights = self.root / "backbone.weights.h5"
@@ -197,6 +208,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
             parameters = self.results(run_dir)["parameters"]
             self.assertLess(parameters["trainable"], parameters["total"] / 100)
 
+    @pytest.mark.slow
     def test_regression_on_a_real_table(self):
         data = sklearn.datasets.load_diabetes()
         path = self.root / "diabetes.npz"
@@ -258,6 +270,7 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
         self.assertFalse(run_dir.exists())
 
     @parameterized.parameters("mixed_bfloat16", "mixed_float16")
+    @pytest.mark.slow
     def test_mixed_precision_keeps_variables_in_float32(self, precision) -> None:
         run_dir = self.train("run", f"--precision={precision}", "--learning_rate=0.03")
         (newest,) = sorted((run_dir / "checkpoints").glob("step-*"))[-1:]

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from app.main import main
 from tests.pipelines.folders import write_image
+
+pytestmark = pytest.mark.slow
 
 FLAGS = (
     "--model=mlp",

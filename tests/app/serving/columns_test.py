@@ -1,6 +1,7 @@
 """Named inputs and tf.train.Examples become the rows that training has."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -43,6 +44,7 @@ class ServeTest(parameterized.TestCase, tf.test.TestCase):
             ],
         )
 
+    @pytest.mark.export
     def test_names_are_such_as_tensorflow_takes(self) -> None:
         names = ("age", "Age", "age_2", "Größe (m)", "1st", "self", "class", "a/b", "")
         made = columns.serve([TableColumn(name, Number()) for name in names])

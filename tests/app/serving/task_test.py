@@ -8,6 +8,7 @@ import pathlib
 from unittest import mock
 
 import numpy as np
+import pytest
 import scipy.special
 import tensorflow as tf
 from absl.testing import parameterized
@@ -31,7 +32,7 @@ from app.serving.signatures import Contract
 from app.training.evaluation import Predictions
 from base.errors import ExportRefused, UserError
 from models.spec import Outputs
-from models.tasks import registry
+from models.tasks import names
 from models.tasks.base import Answers, AnswerSpec, Task
 from models.tasks.classification import Classification
 from models.tasks.multilabel import MultiLabel
@@ -75,6 +76,7 @@ class Misdescribed(Classification):
         return super().answer_specs | {"probabilities": wider}
 
 
+@pytest.mark.export
 class OwnTaskTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -105,13 +107,13 @@ class OwnTaskTest(tf.test.TestCase):
 
     def test_sigmoids_pass_and_the_export_alone_knows_its_task(self) -> None:
         place = f"{__name__}:IndependentInGraph"
-        entry = registry.Entry(place, ("cross_entropy",))
+        entry = names.Entry(place, ("cross_entropy",), ("class_label",))
         version, content = self.build(self.learning(IndependentInGraph, "independent"))
         self.assertEqual(content["task"]["name"], "independent")
         self.assertIn("for independent", (version / "MODEL_CARD.md").read_text())
         with self.assertRaisesRegex(UserError, "unknown task 'independent'"):
             loading.Exported(version)
-        with mock.patch.dict(registry.TASKS, {"independent": entry}):
+        with mock.patch.dict(names.TASKS, {"independent": entry}):
             exported = loading.Exported(version)
         rows = np.zeros((4, 5), np.float32)
         answers = exported.answers(rows)
@@ -174,6 +176,7 @@ class OwnTaskTest(tf.test.TestCase):
             )
 
 
+@pytest.mark.export
 class ManifestTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -202,6 +205,15 @@ class ManifestTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_an_export_made_before_there_were_tasks(self) -> None:
         del self.content["task"]
+        self.content["columns"] = []
+        self.content["features"] = {
+            "kind": "vector",
+            "shape": [5],
+            "task": "classification",
+            "classes": list(NAMES),
+            "targets": 1,
+            "columns": [],
+        }
         contract = manifest.contract_of(self.content)
         self.assertEqual(contract.task, task_of(Outputs("classification", 3)))
         self.assertEqual(contract.names, NAMES)
@@ -282,7 +294,7 @@ class QuantizationTest(tf.test.TestCase):
 class TablesTest(parameterized.TestCase, tf.test.TestCase):
     def test_every_task_has_its_own(self) -> None:
         places = {path.stem for path in pathlib.Path(tasks.__path__[0]).glob("*.py")}
-        self.assertContainsSubset(registry.TASKS, places)
+        self.assertContainsSubset(names.TASKS, places)
 
     def test_several_values(self) -> None:
         features = ExampleSpec(Vector((5,)), Values(2))
@@ -296,7 +308,7 @@ class TablesTest(parameterized.TestCase, tf.test.TestCase):
 
 class InputsTest(tf.test.TestCase):
     def test_an_unknown_kind_is_refused_by_name(self) -> None:
-        stranger = mock.Mock(kind="sequence")
+        stranger = mock.Mock(input=mock.Mock(kind="sequence"))
         with self.assertRaisesRegex(
             UserError, "unknown kind of input to serve 'sequence'.*image, vector, table"
         ):

@@ -5,6 +5,7 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from app.configs import flags
@@ -41,6 +42,7 @@ def plain() -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(1.0)
 
 
+@pytest.mark.slow
 class TwoPlayersTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()

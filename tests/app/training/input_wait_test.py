@@ -9,6 +9,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
@@ -18,6 +19,8 @@ from app.reporting.events import read_events, tags_of
 from app.runs import train
 from pipelines.feed import Feed
 from pipelines.sources.tar import TarSource
+
+pytestmark = pytest.mark.slow
 
 _BATCH = 64
 _STEPS = 5  # of an epoch

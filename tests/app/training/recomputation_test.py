@@ -18,6 +18,8 @@ from app.training.inspection import Inspector
 from base.errors import UserError
 from tests.processes import Command
 
+pytestmark = pytest.mark.slow
+
 MODELS = {
     "resnet": ("--model=resnet", "--model_args=depth=20,width=4"),
     "vit": ("--model=vit", "--model_args=patch=2,depth=3,width=8,heads=2,dropout=0.2"),

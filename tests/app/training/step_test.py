@@ -2,25 +2,28 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from app.configs import flags
 from app.configs.commands import TrainConfig
-from app.runs import train
+from app.runs import assembly
 from app.training.inspection import Inspector
 from app.training.loop import Trainer
 from app.training.randomness import keyed_draws, refuse_stateful_draws
 from base.errors import UserError
 
+pytestmark = pytest.mark.slow
 
-def make_trainer(*arguments: str) -> tuple[Trainer, train.Parts]:
+
+def make_trainer(*arguments: str) -> tuple[Trainer, assembly.Parts]:
     """A trainer on digits with a small model."""
     config = flags.parse(
         TrainConfig,
         ["--run_dir=unused", "--model=mlp", "--model_args=width=8,depth=1", *arguments],
     )
-    parts = train.build_parts(config)
-    trainer = train.make_trainer(parts)
+    parts = assembly.build_parts(config)
+    trainer = assembly.make_trainer(parts)
     return trainer, parts
 
 
@@ -83,7 +86,7 @@ class StepTest(tf.test.TestCase):
         _, parts = make_trainer("--model=cnn", "--model_args=width=4")
         model = parts.network.model
         before = [v.numpy() for v in model.weights]
-        norms = Inspector(train.trainer_parts(parts)).norms(3)
+        norms = Inspector(assembly.trainer_parts(parts)).norms(3)
         for old, variable in zip(before, model.weights, strict=True):
             self.assertAllEqual(old, variable)
         self.assertLen(norms, 2 * len(model.trainable_variables))

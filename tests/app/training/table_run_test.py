@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from app.configs import flags
@@ -13,6 +14,8 @@ from app.runs.data import open_data, read_description
 from app.runs.folder import RunFolder
 from app.serving import predict
 from tests.pipelines.sources.table_test import PASSENGERS, write_passengers
+
+pytestmark = pytest.mark.slow
 
 
 class TableRunTest(tf.test.TestCase):

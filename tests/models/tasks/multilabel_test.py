@@ -31,7 +31,7 @@ class MultiLabelTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(found, expected(_LABELS, self.logits))
 
     def test_focal_loss_is_keras(self) -> None:
-        loss = self.task.loss(LossConfig("binary_focal"))
+        loss = self.task.loss(LossConfig(loss="binary_focal"))
         expected = keras.losses.BinaryFocalCrossentropy(
             from_logits=True, gamma=2.0, apply_class_balancing=False, reduction=None
         )

@@ -48,6 +48,11 @@ class RunFiles:
         return self.path / "results.json"
 
     @property
+    def answers(self) -> pathlib.Path:
+        """What the task chose on the validation split for its answers, if it does."""
+        return self.path / "answers.json"
+
+    @property
     def checkpoints(self) -> pathlib.Path:
         """Folder of checkpoints."""
         return self.path / "checkpoints"

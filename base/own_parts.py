@@ -98,9 +98,11 @@ def load(flag: str, reference: str) -> Any:
     if not hasattr(module, name):
         defined = _defined_in(module)
         listed = ", ".join(defined) if defined else "nothing of that kind"
+        folder = own_modules.working_folder()
+        elsewhere = f", and {folder.path} has no {module_name}.py"
         raise UserError(
             f"{asked}: {module.__file__} has no {name!r}{did_you_mean(name, defined)}; "
-            f"it defines {listed}"
+            f"it defines {listed}{'' if folder.has(module_name) else elsewhere}"
         )
     _note(reference, module)
     return getattr(module, name)
@@ -174,7 +176,7 @@ def changes(
             lines[part["path"]] = (
                 f"{part['path']} ({part['reference']}) has changed since the run was "
                 f"last started: SHA-256 {was['sha256'][:12]}… then, "
-                f"{part['sha256'][:12]}… now; the run goes on with it as it is now"
+                f"{part['sha256'][:12]}… now; it is used as it is now"
             )
     return list(lines.values())
 

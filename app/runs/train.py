@@ -14,11 +14,12 @@ from app.configs.commands import TrainConfig
 from app.distribution import servers, strategies
 from app.distribution.cluster import Cluster, from_environment
 from app.reporting import summary
-from app.runs import failures, precision
+from app.runs import answers, failures, precision
 from app.runs.assembly import build_parts
 from app.runs.folder import RunFolder, Start, decide_start
 from app.runs.numerics import contained, set_threads
 from app.runs.run import Run
+from app.runs.validation_sets import OWN
 from base import files
 from base.errors import Paused, UserError
 
@@ -80,6 +81,7 @@ def _train(config: TrainConfig, cluster: Cluster, ends_process: bool) -> Outcome
             config = precision.as_begun(config, folder)
             changed = folder.require_same_mathematics(config)
             if decide_start(folder, has_checkpoint=False) is Start.FINISHED:
+                answers.settle(folder, cluster, None)
                 return _finished_before(folder, cluster)
         is_new = not folder.flags.exists()
         run: Run | None = None
@@ -90,6 +92,7 @@ def _train(config: TrainConfig, cluster: Cluster, ends_process: bool) -> Outcome
                 _hold(held, folder, cluster)
             run = Run(folder, parts)
             run.go(changed, ends_process)
+            answers.settle(folder, cluster, parts.validation[OWN])
     return Outcome("finished")
 
 

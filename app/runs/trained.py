@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from app.runs import own_parts
 from app.runs.data import read_description
 from app.runs.folder import RunFolder
 from app.runs.network import Network, build_network
@@ -23,11 +24,14 @@ def load_network(folder: RunFolder, checkpoint: str) -> tuple[Network, int]:
       checkpoint: `best` or `last`.
 
     Raises:
-      UserError: there is no such checkpoint, or it is not whole.
+      UserError: there is no such checkpoint, or it is not whole; or a part of the
+        user's own is not here.
     """
     config = folder.read_config()
+    own_parts.require_there(folder)
     set_numerics(config)
     network = build_network(config, read_description(folder))
+    own_parts.tell_changes_since(folder, config)
     step = _step_of(folder, checkpoint)
     try:
         snapshot = checkpoints.load(checkpoints.path_of(folder.checkpoints, step))

@@ -11,10 +11,10 @@ import tensorflow as tf
 from app.configs import flags
 from app.configs.commands import ExportConfig, TrainConfig
 from app.reporting import environment
+from app.runs.answers import load_answering
 from app.runs.data import open_data, read_description, require_same_data
 from app.runs.folder import RunFolder
 from app.runs.network import Network
-from app.runs.trained import load_network
 from app.serving import manifest
 from app.serving.inputs import registry
 from app.serving.signatures import Contract
@@ -70,7 +70,7 @@ def open_run(config: ExportConfig) -> ExportedRun:
     folder = RunFolder(pathlib.Path(config.run.run_dir))
     training = folder.read_config()
     description = read_description(folder)
-    network, step = load_network(folder, config.weights.checkpoint)
+    network, step = load_answering(folder, config.weights.checkpoint)
     tf.config.run_functions_eagerly(False)
     dataset = open_data(training)
     require_same_data(folder, training, dataset.summary()["splits"])

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from app.configs.commands import PredictConfig
+from app.runs.answers import load_answering
 from app.runs.data import read_description
 from app.runs.folder import RunFolder
 from app.runs.numerics import contained
-from app.runs.trained import load_network
 from app.serving import manifest, publishing
 from app.serving.signatures import Contract, Server
 from base.errors import UserError
@@ -65,7 +65,7 @@ class Trained:
         """
         folder = RunFolder(run_dir)
         data = folder.read_config().data
-        network, _ = load_network(folder, checkpoint)
+        network, _ = load_answering(folder, checkpoint)
         features = ExampleSpec.from_json(read_description(folder)["features"])
         self.contract = Contract(features, network.task, data.max_pixels)
         self._server = Server(network.model, self.contract)

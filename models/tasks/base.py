@@ -61,6 +61,8 @@ class Task(abc.ABC):
         calibrates: Whether its probabilities are a softmax over classes, which a
             temperature can calibrate.
         outputs_are: What its outputs are to people who read their names.
+        owes_logits: Whether probabilities at a model's end are a mistake.
+        tunes: Whether answers choose something by the validation split: see `tuned`.
     """
 
     outputs: Outputs
@@ -74,6 +76,7 @@ class Task(abc.ABC):
     calibrates: ClassVar[bool] = False
     outputs_are: ClassVar[str] = "outputs"
     owes_logits: ClassVar[bool] = False
+    tunes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Raises UserError where so many outputs make no such task."""
@@ -209,6 +212,16 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def expected_loss(self) -> float | None:
         """The loss of a network that has learnt nothing yet; None if it depends."""
+
+    def tuned(self, outputs: np.ndarray, labels: np.ndarray) -> "Task":
+        """The task with what its answers choose by examples, where it `tunes`.
+
+        Args:
+            outputs: float32 [n, size] of the model, for examples not trained on.
+            labels: [n, …] as the target feature has them.
+        """
+        del outputs, labels
+        return self
 
     def named_answers(self) -> dict[str, str]:
         """Answers that an export adds as names: {name: the answer with the index}."""

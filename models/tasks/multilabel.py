@@ -74,7 +74,7 @@ class MultiLabel(Task):
     }
     monitor = headline = "f1_micro"
     quality = Metric("f1_micro", "Micro-averaged F1", "max")
-    smooths_labels = owes_logits = True
+    smooths_labels = owes_logits = tunes = True
     outputs_are = "labels"
 
     def head(self) -> list[Any]:

@@ -42,13 +42,22 @@ def task_of(outputs: Outputs) -> Task:
     Raises:
         UserError: There is no such task, or so many outputs make none.
     """
-    if ":" in outputs.task:
-        return _own_task(outputs.task)(outputs)
-    if outputs.task not in TASKS:
-        raise unknown("task", outputs.task, TASKS)
-    module, _, name = TASKS[outputs.task].place.partition(":")
-    task: Task = getattr(importlib.import_module(module), name)(outputs)
-    return task
+    return class_of(outputs.task)(outputs)
+
+
+def class_of(task: str) -> type[Task]:
+    """The class of the task of this name.
+
+    Raises:
+        UserError: There is none.
+    """
+    if ":" in task:
+        return _own_task(task)
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+    module, _, name = TASKS[task].place.partition(":")
+    found: type[Task] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _own_task(reference: str) -> type[Task]:

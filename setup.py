@@ -24,8 +24,8 @@ setup(
         "grpcio>=1.60,<2",
         "h5py>=3.11,<4",
         "importlib_resources>=6",  # tensorflow-datasets forgets to require it
-        "keras>=3.15.1,<4",  # CVE-2026-1669, -1462 and -12481 are fixed there
-        "keras-tuner>=1.4.8,<2",
+        "keras>=3.15.1,<3.16",  # CVE-2026-1669, -1462 and -12481 are fixed there
+        "keras-tuner>=1.4.8,<1.5",
         "matplotlib>=3.9,<4",
         "numpy>=2.0,<3",
         "opencv-python-headless>=4.10,<6",

@@ -80,17 +80,26 @@ def _arrays(given: Mapping[str, Any]) -> Given:
     import numpy as np
 
     arrays = {name: np.asarray(values) for name, values in given.items()}
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        values = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
-        if values.dtype.hasobject:
-            raise UserError(
-                f"dataset: {name} holds Python objects; expected an array of numbers"
-            )
-        digest.update(values.reshape(-1).view(np.uint8).data)
-    sha256 = digest.hexdigest()
+    facts = [f"{name} {_fingerprint(name, arrays[name])}" for name in sorted(arrays)]
+    sha256 = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     return Given("arrays", sha256, _array_opener(sha256, arrays))
+
+
+def _fingerprint(name: str, array: "np.ndarray") -> str:
+    """Of one array: its type, its shape and the SHA-256 of its values.
+
+    Raises:
+      UserError: these are no numbers.
+    """
+    import numpy as np
+
+    if array.dtype.hasobject:
+        raise UserError(
+            f"dataset: {name} holds Python objects; expected an array of numbers"
+        )
+    values = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    digest = hashlib.sha256(values.data).hexdigest()
+    return f"{array.dtype.str} {array.shape} {digest}"
 
 
 def _array_opener(sha256: str, arrays: "Mapping[str, np.ndarray]") -> Any:

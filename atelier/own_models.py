@@ -88,9 +88,7 @@ def _of_keras(model: "keras.Model") -> Given:
     config, weights = _canonical(model), model.get_weights() if model.built else None
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     text = json.dumps([kind, config], sort_keys=True, default=repr)
-    digest = hashlib.sha256()
-    for values in weights or ():
-        digest.update(values.tobytes())
+    digest = hashlib.sha256(b"".join(one.tobytes() for one in weights or ()))
 
     def build(inputs: Any, outputs: Any) -> Any:
         del outputs  # what a model owes is checked by whoever asks for one

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from app.serving.loading import Predictor
 from app.serving.signatures import Contract
@@ -116,8 +117,9 @@ def _examples(
     for first in range(0, len(array), batch_size):
         part = kind.as_stored(array[first : first + batch_size])
         if kind.shape != wanted:
-            part = preprocessing.resize_images(part, (wanted[0], wanted[1])).numpy()
-        yield part
+            height, width, _ = wanted
+            part = preprocessing.resize_images(tf.constant(part), (height, width))
+        yield np.asarray(part)
 
 
 def _shape_of(contract: Contract) -> tuple[int, ...]:

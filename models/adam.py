@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from models import keras_internals
+
 # Elements. Below it the operation costs more than it saves.
 _LARGE = 2**16
 
@@ -49,12 +51,12 @@ def _updated_in_one_pass(
     """Updates the variable if it is large; whether it did."""
     if optimizer.amsgrad or not _is_large(variable):
         return False
-    index = optimizer._get_variable_index(variable)
+    first, second = keras_internals.adam_moments(optimizer, variable)
     step = tf.cast(optimizer.iterations + 1, tf.float32)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
-        m=optimizer._momentums[index].value.handle,
-        v=optimizer._velocities[index].value.handle,
+        m=first.value.handle,
+        v=second.value.handle,
         beta1_power=tf.pow(optimizer.beta_1, step),
         beta2_power=tf.pow(optimizer.beta_2, step),
         lr=tf.cast(learning_rate, tf.float32),

@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from models import keras_internals
+
 
 def parameter_counts(model: keras.Model) -> tuple[int, int]:
     """The numbers of (trainable, all) parameters of a built model.
@@ -50,7 +52,8 @@ def _rows(parent: keras.layers.Layer, indent: str) -> list[tuple[str, str, str, 
 def _children(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     if isinstance(layer, keras.Model):
         return layer.layers
-    return [child for child in layer._flatten_layers(False, False) if child.weights]
+    children = keras_internals.all_layers(layer, recursive=False)
+    return [child for child in children if child.weights]
 
 
 def _output_shape(layer: keras.layers.Layer) -> str:

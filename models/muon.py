@@ -5,13 +5,15 @@ from typing import Any
 import keras
 from keras import ops
 
+from models import keras_internals
+
 # Of the learning rate: what AdamW takes for the variables that are no such kernels.
 ADAM_SHARE = 0.05
 _NEWTON_SCHULZ_STEPS = 3
 
 
 @keras.saving.register_keras_serializable(package="atelier")
-class ConvMuon(keras.optimizers.Muon):
+class ConvMuon(keras_internals.Muon):
     """Orthogonalized momentum for convolutions of a held norm, AdamW for the rest.
 
     A kernel [*sides, channels, filters] is a matrix with a column for each filter. At
@@ -69,18 +71,24 @@ class ConvMuon(keras.optimizers.Muon):
         factors = (ops.cast(factor, self.product_dtype) for factor in (left, right))
         return ops.cast(ops.matmul(*factors), left.dtype)
 
-    def _should_use_adamw(self, variable: Any) -> bool:
+    def goes_by_adamw(self, variable: Any) -> bool:
+        """Whether a variable is anything but a convolution's kernel."""
         shape = variable.shape
         return len(shape) != 4 or shape[-1] == 1 or variable.name != "kernel"
 
-    def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
-        self.assign(m, gradient + self.momentum * m)
-        direction = gradient + self.momentum * m if self.nesterov else m
+    def update_matrix(
+        self, gradient: Any, variable: Any, rate: Any, momentum: Any
+    ) -> None:
+        """Updates a kernel by the orthogonalized momentum of its gradients."""
+        self.assign(momentum, gradient + self.momentum * momentum)
+        direction = momentum
+        if self.nesterov:
+            direction = gradient + self.momentum * momentum
         filters = variable.shape[-1]
         update = self.zeropower_via_newtonschulz5(
             ops.reshape(direction, (-1, filters)), self.ns_steps
         )
         weights = ops.reshape(variable, (-1, filters))
         held = weights * (filters**0.5 / (ops.norm(weights) + 1e-7))
-        changed = held - ops.cast(lr, held.dtype) * update
+        changed = held - ops.cast(rate, held.dtype) * update
         self.assign(variable, ops.reshape(changed, variable.shape))

@@ -8,7 +8,6 @@ The backward pass computes beside the forward pass only if gradients are taken b
 `tf.gradients`, which puts each of them where its operation is; GradientTape does not.
 """
 
-import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from base.errors import UserError
-from models import wiring
+from models import keras_internals, wiring
 
 _BRANCH = re.compile(r"branch(\d+)_")
 
@@ -39,13 +38,13 @@ def place(model: keras.Model, devices: Sequence[str]) -> keras.Model:
         again = type(layer).from_config(layer.get_config())
         return on_device(again, where[layer.name])
 
-    if wiring.functional(model) is not None:
+    if keras_internals.functional(model) is not None:
         divided = keras.models.clone_model(model, clone_function=placed)
     else:
         divided = type(model).from_config(model.get_config())
         for layer in divided.layers:
             on_device(layer, where[layer.name])
-        divided.build(model._build_shapes_dict["input_shape"])
+        divided.build(keras_internals.build_shape(model))
     divided.set_weights(model.get_weights())
     return divided
 
@@ -70,14 +69,13 @@ def on_device(layer: keras.layers.Layer, device: str) -> keras.layers.Layer:
     """
 
     def there(method: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(method)
         def run(*args: Any, **kwargs: Any) -> Any:
             with tf.device(device):
                 return method(*args, **kwargs)
 
         return run
 
-    layer.build, layer.call = there(layer.build), there(layer.call)
+    keras_internals.wrap_build_and_call(layer, there)
     return layer
 
 
@@ -142,7 +140,7 @@ def _layers_and_ends(
     model: keras.Model,
 ) -> tuple[list[keras.layers.Layer], list[int]]:
     """The layers in order, and the numbers of layers after which a part may end."""
-    functional = wiring.functional(model)
+    functional = keras_internals.functional(model)
     if functional is None:
         layers = list(model.layers)
         return layers, list(range(1, len(layers) + 1))

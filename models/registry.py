@@ -171,9 +171,11 @@ def _require_whitening_used(name: str, model: "keras.Model", inputs: Inputs) -> 
     """Refuses a model that has no whitening though it was given the patches for it."""
     if inputs.patches is None:
         return
+    from models import keras_internals
     from models.layers.whitening import Whitening
 
-    if not any(isinstance(layer, Whitening) for layer in model._flatten_layers()):
+    layers = keras_internals.all_layers(model)
+    if not any(isinstance(layer, Whitening) for layer in layers):
         raise UserError(
             f"--whitening={inputs.patches.size} with --model={name}, which begins with "
             "a layer of its own: leave it out, or use airbench, branches, cnn or "

@@ -5,13 +5,16 @@ from typing import Any
 
 import keras
 
+from models import keras_internals
+
 
 def nodes_in_order(model: keras.Model) -> list[Any]:
     """The calls of layers in a functional model, in an order that they can run in."""
+    by_depth = keras_internals.nodes_by_depth(model)
     return [
         node
-        for depth in sorted(model._nodes_by_depth, reverse=True)
-        for node in model._nodes_by_depth[depth]
+        for depth in sorted(by_depth, reverse=True)
+        for node in by_depth[depth]
         if node.operation and not node.is_input
     ]
 
@@ -27,9 +30,3 @@ def waiting_after(nodes: Sequence[Any], outputs: Sequence[Any]) -> list[int]:
         alive = {key for key in alive if last_use.get(key, -1) > i}
         counts.append(len(alive))
     return counts
-
-
-def functional(model: keras.Model) -> keras.Model | None:
-    """The functional model that `model` is, or is inside; None where it is neither."""
-    inner = getattr(model, "_functional", None) or model  # of a Sequential
-    return inner if hasattr(inner, "_nodes_by_depth") else None

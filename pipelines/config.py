@@ -23,12 +23,13 @@ class DataConfig:
         "a folder that `pack` or TensorFlow Datasets wrote; `tfds:NAME[/CONFIG]`; "
         "the same in an uncompressed *.tar; *.npz or *.h5 of arrays x_train, y_train, "
         "with or without x_validation…, x_test… (integer targets are classes, floats "
-        "are values); or a table, *.csv or *.parquet, with --target.",
+        "are values, 0 and 1 [n,labels] sets of labels); or a table, *.csv or "
+        "*.parquet, with --target.",
     )
     target: str | None = flag(
         None,
         "Column of a table to predict: texts, integers and booleans are classes, reals "
-        "are values.",
+        "are values, texts with `;` between names sets of labels.",
     )
     weights: str | None = flag(
         None,

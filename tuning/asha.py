@@ -10,9 +10,8 @@ as soon as it is among the best of those compared with it so far.
 import math
 from typing import TYPE_CHECKING, Any
 
-from keras_tuner.engine import trial as trial_module
-
 from base.errors import UserError
+from tuning.keras_tuner_internals import Trial
 from tuning.restorable import (
     COMPLETED,
     FAILED,
@@ -113,9 +112,9 @@ class AshaOracle(RestorableOracle):
                 direction=self.objective.direction,
                 seed=(self.seed, len(self.trials)),
             )
-            if not self._duplicate(values):
+            if not self.is_tried(values):
                 return values
-        drawn: dict[str, Any] | None = self._random_values()
+        drawn: dict[str, Any] | None = self.drawn_values()
         return drawn
 
     def _tried(self) -> list["Tried"]:
@@ -133,7 +132,7 @@ class AshaOracle(RestorableOracle):
                 found[root] = Tried(values, running=trial.status != FAILED)
         return list(found.values())
 
-    def _completed(self, rung: int) -> list[trial_module.Trial]:
+    def _completed(self, rung: int) -> list[Trial]:
         """Completed trials of a rung, the best first."""
         return self.best_first(
             [
@@ -143,7 +142,7 @@ class AshaOracle(RestorableOracle):
             ]
         )
 
-    def _promotions(self, trial: trial_module.Trial) -> list[trial_module.Trial]:
+    def _promotions(self, trial: Trial) -> list[Trial]:
         """Trials that went on with this one."""
         return [t for t in self.trials.values() if continues(t) == trial.trial_id]
 
@@ -160,7 +159,7 @@ class AshaOracle(RestorableOracle):
                 return self._go_on(waiting[0], rung + 1)
         return {"status": STOPPED}
 
-    def _go_on(self, trial: trial_module.Trial, rung: int) -> Answer:
+    def _go_on(self, trial: Trial, rung: int) -> Answer:
         flags = {
             name: value
             for name, value in trial.hyperparameters.values.items()
@@ -177,6 +176,6 @@ class AshaOracle(RestorableOracle):
         }
 
 
-def _rung_of(trial: trial_module.Trial) -> int:
+def _rung_of(trial: Trial) -> int:
     rung: int = trial.hyperparameters.values["tuner/rung"]
     return rung

@@ -37,8 +37,8 @@ class SearchConfig:
     objective: str = flag(
         "auto",
         "What is to be best: a metric of metrics.jsonl, with :min or :max where its "
-        "direction is not known. auto is validation/accuracy for classes, "
-        "validation/loss for values.",
+        "direction is not known. auto is what tells the best epoch of the first "
+        "trial's task: validation/accuracy for classes, validation/loss for values.",
     )
     min_epochs: float = flag(
         1.0,

@@ -12,9 +12,8 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from keras_tuner.engine import trial as trial_module
-
 from base.errors import UserError
+from tuning.keras_tuner_internals import Trial
 from tuning.restorable import (
     COMPLETED,
     IDLE,
@@ -67,10 +66,10 @@ class GrowOracle(RestorableOracle):
 
     def winner(self) -> str | None:
         """The first training of the size that no step from was worth its cost."""
-        seed_state = self._seed_state
+        state = self.draw_state
         for _ in self._stages():
             pass
-        self._seed_state = seed_state
+        self.draw_state = state
         if self._kept is None:
             return None
         completed = [t for t in self._trained(self._kept) if t.status == COMPLETED]
@@ -109,10 +108,10 @@ class GrowOracle(RestorableOracle):
         if drawn >= wanted:
             return []
         smallest = {name: sizes[0] for name, sizes in self._sizes.items()}
-        for _ in range(self._max_collisions):
-            values = self._random_values() or {}
+        for _ in range(self.most_draws):
+            values = self.drawn_values() or {}
             values |= {name: v for name, v in smallest.items() if name in values}
-            if values and not self._duplicate(values):
+            if values and not self.is_tried(values):
                 own = {"tuner/stage": "draw", "tuner/repeat": 0}
                 return [values | own]
         return []
@@ -140,7 +139,7 @@ class GrowOracle(RestorableOracle):
                 grown.append(values | {name: following})
         return grown
 
-    def _trained(self, values: Values) -> list[trial_module.Trial]:
+    def _trained(self, values: Values) -> list[Trial]:
         return [trial for trial in self.trials.values() if _flags(trial) == values]
 
     def _scores(self, values: Values) -> list[float]:
@@ -186,10 +185,10 @@ def _growing(dimension: Dimension) -> list[int]:
     return sizes
 
 
-def _is_draw(trial: trial_module.Trial) -> bool:
+def _is_draw(trial: Trial) -> bool:
     return bool(trial.hyperparameters.values["tuner/stage"] == "draw")
 
 
-def _flags(trial: trial_module.Trial) -> Values:
+def _flags(trial: Trial) -> Values:
     values: Mapping[str, Any] = trial.hyperparameters.values
     return {k: v for k, v in values.items() if not k.startswith("tuner/")}

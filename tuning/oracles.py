@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras_tuner
-import numpy as np
 
 from base.errors import UserError
 from tuning.asha import AshaOracle
 from tuning.config import SearchConfig
 from tuning.grow import GrowOracle
+from tuning.keras_tuner_internals import OpenBayesian, OpenGrid, OpenHyperband
 from tuning.objective import Objective
 from tuning.restorable import (
     COMPLETED,
@@ -35,37 +35,21 @@ class RandomOracle(RestorableOracle, keras_tuner.oracles.RandomSearchOracle):
     """KerasTuner's random search."""
 
 
-class GridOracle(RestorableOracle, keras_tuner.oracles.GridSearchOracle):
+class GridOracle(RestorableOracle, OpenGrid):
     """KerasTuner's grid search; its own saves neither its order nor its queue."""
-
-    _ordered_ids: Any
-    _populate_next: list[str]
 
     def get_state(self) -> dict[str, Any]:
         """The state, with the place in the grid."""
-        return super().get_state() | {
-            "ordered": list(self._in_order()),
-            "populate_next": list(self._populate_next),
-        }
+        return super().get_state() | self.grid_place()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Takes over what `get_state` gave."""
         super().set_state(state)
-        self._ordered_ids = type(self._ordered_ids)()
-        for trial_id in state["ordered"]:
-            self._ordered_ids.insert(trial_id)
-        self._populate_next = list(state["populate_next"])
-
-    def _in_order(self) -> Iterator[str]:
-        """Trials by their values: the first one has the defaults."""
-        trial_id = self.start_order[0] if self.start_order else None
-        while trial_id is not None:
-            yield trial_id
-            trial_id = self._ordered_ids.next(trial_id)
+        self.return_to(state)
 
 
-class BayesianOracle(RestorableOracle, keras_tuner.oracles.BayesianOptimizationOracle):
-    """KerasTuner's Bayesian optimisation.
+class BayesianOracle(RestorableOracle, OpenBayesian):
+    """KerasTuner's Bayesian optimization.
 
     Its own keeps a random state in memory, guesses the scores of running trials by the
     model of an earlier call, and may propose what was tried already.
@@ -73,12 +57,12 @@ class BayesianOracle(RestorableOracle, keras_tuner.oracles.BayesianOptimizationO
 
     def populate_space(self, trial_id: str) -> Answer:
         """The next values, as a function of the saved state."""
-        self._random_state = np.random.RandomState([self.seed, len(self.trials)])
+        self.draw_from([self.seed, len(self.trials)])
         if self.ongoing_trials:
             self._fit_to_completed()
         answer = super().populate_space(trial_id)
-        if answer["status"] == RUNNING and self._duplicate(answer["values"]):
-            answer = self._random_populate_space()
+        if answer["status"] == RUNNING and self.is_tried(answer["values"]):
+            answer = self.random_answer()
         return answer
 
     def _fit_to_completed(self) -> None:
@@ -88,7 +72,7 @@ class BayesianOracle(RestorableOracle, keras_tuner.oracles.BayesianOptimizationO
         try:
             for trial in running:
                 trial.status = FAILED  # which KerasTuner leaves out
-            x, y = self._vectorize_trials()
+            x, y = self.tried_points()
         finally:
             for trial in running:
                 trial.status = RUNNING
@@ -97,7 +81,7 @@ class BayesianOracle(RestorableOracle, keras_tuner.oracles.BayesianOptimizationO
             self.gpr.fit(x, y)
 
 
-class HyperbandOracle(RestorableOracle, keras_tuner.oracles.HyperbandOracle):
+class HyperbandOracle(RestorableOracle, OpenHyperband):
     """KerasTuner's Hyperband (Li et al., JMLR 18, 2018).
 
     Its own never ends a bracket in which a trial failed: here one counts as the worst.
@@ -114,18 +98,16 @@ class HyperbandOracle(RestorableOracle, keras_tuner.oracles.HyperbandOracle):
     def may_go_on(self) -> set[str]:
         """Trials of unfinished brackets that were not gone on with yet."""
         found = set()
-        for bracket in self._brackets:
-            rounds = bracket["rounds"]
+        for bracket, rounds in self.unfinished_brackets():
             for index, (now, following) in enumerate(itertools.pairwise(rounds)):
-                if len(following) < self._get_size(bracket["bracket_num"], index + 1):
+                if len(following) < self.round_size(bracket, index + 1):
                     gone_on = {entry["past_id"] for entry in following}
                     found |= {entry["id"] for entry in now} - gone_on
         return found
 
     def sweep(self) -> int:
         """Configurations in one sweep over all brackets."""
-        numbers = range(self._get_num_brackets())
-        return sum(self._get_size(number, 0) for number in numbers)
+        return sum(self.round_size(each, 0) for each in range(self.bracket_count()))
 
     @contextmanager
     def _failed_ranked_last(self) -> Iterator[None]:

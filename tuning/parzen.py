@@ -13,10 +13,11 @@ from typing import Any
 import keras_tuner
 import numpy as np
 import optuna
-from keras_tuner.engine import hyperparameters as kinds
 from optuna import distributions
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tuning.keras_tuner_internals import is_unordered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,25 +82,19 @@ def _as_trial(space: keras_tuner.HyperParameters, tried: Tried) -> FrozenTrial:
 
 def _drawn(parameter: Any, trial: optuna.Trial) -> Any:
     """A value in KerasTuner's terms."""
-    if _is_unordered(parameter):
+    if is_unordered(parameter):
         return trial.suggest_categorical(parameter.name, parameter.values)
     return parameter.prob_to_value(trial.suggest_float(parameter.name, 0.0, 1.0))
 
 
 def _point(parameter: Any, value: Any) -> Any:
     """A value in Optuna's terms."""
-    if _is_unordered(parameter):
+    if is_unordered(parameter):
         return value
     return min(max(float(parameter.value_to_prob(value)), 0.0), 1.0)
 
 
 def _distribution(parameter: Any) -> distributions.BaseDistribution:
-    if _is_unordered(parameter):
+    if is_unordered(parameter):
         return distributions.CategoricalDistribution(parameter.values)
     return distributions.FloatDistribution(0.0, 1.0)
-
-
-def _is_unordered(parameter: Any) -> bool:
-    if isinstance(parameter, kinds.Choice):
-        return not parameter.ordered
-    return isinstance(parameter, kinds.Boolean)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine import trial as trial_module
 
+from tuning.keras_tuner_internals import OpenOracle, Trial
 from tuning.space import Dimension, Space
 
 RUNNING, IDLE, STOPPED = "RUNNING", "IDLE", "STOPPED"
@@ -24,7 +24,7 @@ _OWN = "tuner/"
 Answer = dict[str, Any]
 
 
-class RestorableOracle(keras_tuner.Oracle):
+class RestorableOracle(OpenOracle):
     """An oracle whose state is one JSON value.
 
     A trial that goes on with an earlier one is a new trial to KerasTuner, which names
@@ -36,10 +36,6 @@ class RestorableOracle(keras_tuner.Oracle):
     """
 
     limit: int | None = None
-    # KerasTuner's own, which carry no types.
-    ongoing_trials: dict[str, trial_module.Trial]
-    tuner_ids: set[str]
-    _seed_state: int
 
     def to_json(self) -> dict[str, Any]:
         """The state, trials included."""
@@ -52,8 +48,7 @@ class RestorableOracle(keras_tuner.Oracle):
         """Takes over what `to_json` gave."""
         state = copy.deepcopy(state)  # KerasTuner changes what it reads
         self.trials = {
-            saved["trial_id"]: trial_module.Trial.from_state(saved)
-            for saved in state["trials"]
+            saved["trial_id"]: Trial.from_state(saved) for saved in state["trials"]
         }
         self.tuner_ids = set()
         self.set_state(state["oracle"])
@@ -61,7 +56,7 @@ class RestorableOracle(keras_tuner.Oracle):
     def save(self) -> None:
         """Nothing: the state is saved as a whole, by `to_json`."""
 
-    def _save_trial(self, trial: trial_module.Trial) -> None:
+    def keep(self, trial: Trial) -> None:
         """Nothing: see `save`."""
 
     def populate_space(self, trial_id: str) -> Answer:
@@ -83,29 +78,27 @@ class RestorableOracle(keras_tuner.Oracle):
         """The trial that the oracle holds for the best; None leaves it to the score."""
         return None
 
-    def _compute_values_hash(self, values: Mapping[str, Any]) -> str:
+    def telling(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Trials are the same if the flags are, whatever the oracle noted beside."""
-        flags = {k: v for k, v in values.items() if not k.startswith(_OWN)}
-        digest: str = super()._compute_values_hash(flags)
-        return digest
+        return {k: v for k, v in values.items() if not k.startswith(_OWN)}
 
     def is_better(self, score: float, other: float) -> bool:
         """Whether a score is better than another."""
         return bool(self.objective.better_than(score, other))
 
-    def best_first(self, trials: list[trial_module.Trial]) -> list[trial_module.Trial]:
+    def best_first(self, trials: list[Trial]) -> list[Trial]:
         """Completed trials by score, older ones first where it is equal."""
         sign = -1.0 if self.objective.direction == "max" else 1.0
         return sorted(trials, key=lambda trial: sign * trial.score)
 
 
-def continues(trial: trial_module.Trial) -> str | None:
+def continues(trial: Trial) -> str | None:
     """The trial that this one goes on with, if any."""
     earlier: str | None = trial.hyperparameters.values.get("tuner/trial_id")
     return earlier
 
 
-def flags_of(space: Space, trial: trial_module.Trial) -> dict[str, Any]:
+def flags_of(space: Space, trial: Trial) -> dict[str, Any]:
     """The searched flags of a trial, those that its values do without left out."""
     values = trial.hyperparameters.values
     return {d.name: d.tidy(values[d.name]) for d in space if d.name in values}

@@ -12,9 +12,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from keras_tuner.engine import trial as trial_module
-
 from tuning import confirmation, restorable
+from tuning.keras_tuner_internals import Trial
 from tuning.objective import Objective
 from tuning.restorable import COMPLETED, FAILED, IDLE, RestorableOracle
 from tuning.runs import Outcome, TrialRun
@@ -207,7 +206,7 @@ class Search:
         state["ended"] = "done"
         return None
 
-    def _job_of(self, state: State, trial: trial_module.Trial) -> Job:
+    def _job_of(self, state: State, trial: Trial) -> Job:
         """The job of an oracle's new trial, in a run of its own or an earlier one's."""
         values = trial.hyperparameters.values
         earlier = restorable.continues(trial)

@@ -2,7 +2,8 @@
 
 A command's configuration is a dataclass whose fields are the rooms' config dataclasses;
 their fields are the flags. `declare` makes the flags, `parse` reads a command line,
-`to_text` writes the flagfile that repeats it.
+`to_text` writes the flagfile that repeats it. A field may have a type of its own, such
+as an interval, that has `parse`, which reads a text, and whose `str` is such a text.
 """
 
 import dataclasses
@@ -43,6 +44,12 @@ def value_type(group: type, field: dataclasses.Field[Any]) -> type:
     return typing.cast(type, typing.get_origin(hint) or hint)
 
 
+def plain_type(group: type, field: dataclasses.Field[Any]) -> type:
+    """The type of one flag's value as it is written: `str` for a type of its own."""
+    kind = value_type(group, field)
+    return str if _is_own(kind) else kind
+
+
 def declare(config_class: type) -> flags.FlagValues:
     """Flags for every field of every part of `config_class`."""
     values = flags.FlagValues()
@@ -62,8 +69,9 @@ def _declare_field(
             field.name, field.default, list(choices), field.metadata["help"], **options
         )
         return
-    define = _DEFINITIONS[value_type(group, field)]
-    define(field.name, field.default, field.metadata["help"], **options)
+    define = _DEFINITIONS[plain_type(group, field)]
+    default = plain(field.default)
+    define(field.name, default, field.metadata["help"], **options)
 
 
 def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
@@ -98,22 +106,38 @@ def from_values(config_class: type[Config], values: dict[str, Any]) -> Config:
     return config_class(
         **{
             attribute: group(
-                **{f.name: _frozen(values[f.name]) for f in dataclasses.fields(group)}
+                **{
+                    field.name: _typed(group, field, values[field.name])
+                    for field in dataclasses.fields(group)
+                }
             )
             for attribute, group in groups(config_class)
         }
     )
 
 
-def _frozen(value: Any) -> Any:
-    """absl's list of a flag given several times, as a tuple."""
+def _typed(group: type, field: dataclasses.Field[Any], value: Any) -> Any:
+    """A value as its field has it: absl has a list of a flag given several times."""
+    kind: Any = value_type(group, field)
+    if _is_own(kind) and value is not None and not isinstance(value, kind):
+        return kind.parse(field.name, str(value))
     return tuple(value) if isinstance(value, list) else value
 
 
+def _is_own(kind: type) -> bool:
+    """Whether it is a type that absl knows nothing of."""
+    return hasattr(kind, "parse")
+
+
+def plain(value: Any) -> Any:
+    """A flag's value as JSON has it; one of a type of its own is a text."""
+    return str(value) if _is_own(type(value)) else value
+
+
 def to_values(config: Any) -> dict[str, Any]:
-    """Every flag's value by name, in the order of declaration."""
+    """Every flag's value by name, in the order of declaration; see `plain`."""
     return {
-        field.name: getattr(getattr(config, attribute), field.name)
+        field.name: plain(getattr(getattr(config, attribute), field.name))
         for attribute, group in groups(type(config))
         for field in dataclasses.fields(group)
     }
@@ -170,11 +194,16 @@ def _help_lines(group: type) -> Iterator[str]:
     for field in dataclasses.fields(group):
         kind = value_type(group, field)
         choices = field.metadata.get("choices")
-        hint = "|".join(choices) if choices else _KIND_NAMES.get(kind, kind.__name__)
+        hint = (
+            "|".join(choices)
+            if choices
+            else _KIND_NAMES.get(kind, kind.__name__.lower())
+        )
         if own := field.metadata.get("own"):
             hint += f"|package.module:{own}"
         name = f"--[no]{field.name}" if kind is bool else f"--{field.name}={hint}"
-        default = "" if field.default is None else f" (default: {field.default!r})"
+        default = plain(field.default)
+        default = "" if default is None else f" (default: {default!r})"
         yield f"  {name}"
         yield from flags.text_wrap(
             f"{field.metadata['help']}{default}", length=86, indent=" " * 6

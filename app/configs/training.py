@@ -12,10 +12,16 @@ ALGORITHMS = ("auto",)
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A distance between boundaries: `amount` epochs, steps or minutes."""
+    """A distance between boundaries: `amount` epochs, steps or minutes.
+
+    Its text is what `parse` reads: a flag has an interval as its value.
+    """
 
     amount: float
-    unit: str
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return f"{repr(float(self.amount)).removesuffix('.0')}{self.unit}"
 
     @classmethod
     def parse(cls, name: str, text: str) -> "Interval":
@@ -118,7 +124,11 @@ class TrainingConfig:
         " --epochs, and the same command without the flag goes on.",
         resumable=True,
     )
-    evaluate_every: float = flag(1.0, "Epochs between evaluations.")
+    evaluate_every: Interval = flag(
+        Interval(1),
+        "Epochs between evaluations; `200s` is steps, `5m` is minutes, by which the"
+        " same command evaluates at other steps when it is given again.",
+    )
     early_stopping: int | None = flag(
         None, "Stop after this many evaluations without a better one."
     )
@@ -129,8 +139,8 @@ class TrainingConfig:
         " for classes (ties go to the lower loss), loss for values. Of a further"
         " validation set: `validation_NAME/accuracy`.",
     )
-    checkpoint_every: str = flag(
-        "1",
+    checkpoint_every: Interval = flag(
+        Interval(1),
         "Epochs between checkpoints; `200s` is steps, `5m` is minutes.",
         resumable=True,
     )
@@ -187,11 +197,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         own_parts.require_known("algorithm", self.algorithm, ALGORITHMS, "class")
         for name in (
-            *("epochs", "evaluate_every", "grace", "keep_checkpoints"),
+            *("epochs", "grace", "keep_checkpoints"),
             *("stop_after", "early_stopping", "threads"),
         ):
             value = getattr(self, name)
             holds = value is None or 0 < value < math.inf
             require(holds, name, value, "a number above 0")
-        Interval.parse("checkpoint_every", self.checkpoint_every)
         require(0 <= self.seed < 2**31, "seed", self.seed, f"0 to {2**31 - 1}")

@@ -1,4 +1,4 @@
-"""What the chief of parameter servers has dealt, and in whose hands it is.
+"""What the chief of parameter servers has dealt, and which worker has it.
 
 TensorFlow's coordinator gives closures to whichever worker is free and says nothing of
 it. A closure that a worker never ends is waited for without end, so somebody has to
@@ -7,13 +7,14 @@ look: see `servers.Watch`.
 
 import contextlib
 import dataclasses
-import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+
+from app.distribution import tf_internals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +48,7 @@ class OutstandingSteps:
         self._held: dict[int, tuple[int, int, int]] = {}
         self._done: tuple[int, ...] = ()
         self._ended: float | None = None
-        # TensorFlow has no public way to learn it.
-        for worker in coordinator._cluster.workers:
-            worker._process_closure = functools.partial(
-                self._process, worker.worker_index, worker._process_closure
-            )
+        tf_internals.watch_closures(coordinator, self._hold)
 
     @contextlib.contextmanager
     def dealing(self) -> Iterator[None]:
@@ -82,14 +79,14 @@ class OutstandingSteps:
             }
             return Standstill(time.monotonic() - self._ended, held)
 
-    def _process(
-        self, worker: int, process: Callable[[Any], None], closure: Any
+    def _hold(
+        self, worker: int, arguments: Sequence[Any], process: Callable[[], None]
     ) -> None:
-        slot, first, last = (int(value) for value in closure._args)
+        slot, first, last = (int(value) for value in arguments)
         with self._lock:
             self._held[worker] = (slot, first, last)
         try:
-            process(closure)
+            process()
         finally:
             with self._lock:
                 self._held.pop(worker, None)

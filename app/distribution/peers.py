@@ -15,9 +15,8 @@ from typing import NoReturn
 
 import grpc
 import tensorflow as tf
-from tensorflow.python.eager import context
 
-from app.distribution import connecting, lost, rendezvous
+from app.distribution import connecting, lost, rendezvous, tf_internals
 from app.distribution.cluster import Cluster
 from base.errors import EXIT_INTERRUPTED
 
@@ -46,7 +45,7 @@ def connect(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
       Interrupted: not all have come within `timeout` seconds; says who is missing.
     """
     os.environ["TF_CONFIG"] = cluster.to_tf_config()
-    _watch_heartbeats(cluster, timeout)
+    tf_internals.configure_coordination(len(cluster.workers), int(1000 * timeout))
     rendezvous.meet(cluster, timeout)
     others = {
         cluster.name(index): address
@@ -80,31 +79,6 @@ def end(reason: str) -> NoReturn:
     print(f"atelier: {reason}", file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(EXIT_INTERRUPTED)
-
-
-def _watch_heartbeats(cluster: Cluster, timeout: float) -> None:
-    """Configures TensorFlow's coordination service before the strategy would.
-
-    The strategy offers no way to set the time-outs, but keeps a configuration that is
-    there: see _initialize_multi_worker in TensorFlow's collective_all_reduce_strategy.
-    """
-    from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
-
-    jobs = [
-        coordination_config_pb2.CoordinatedJob(
-            name="worker", num_tasks=len(cluster.workers)
-        )
-    ]
-    milliseconds = int(1000 * timeout)
-    context.context().configure_coordination_service(
-        service_type="standalone",
-        service_leader="/job:worker/replica:0/task:0",
-        coordinated_jobs=jobs,
-        # `connect` gives up first, and says who is missing.
-        cluster_register_timeout_in_ms=2 * milliseconds,
-        heartbeat_timeout_in_ms=milliseconds // 2,
-        shutdown_barrier_timeout_in_ms=milliseconds,
-    )
 
 
 def _named_in(cluster: Cluster, message: str) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Protocol
 
 import tensorflow as tf
 
-from app.distribution import connecting, peers, process_exit
+from app.distribution import connecting, peers, process_exit, tf_internals
 from app.distribution.cluster import Cluster
 from app.distribution.outstanding_steps import Standstill
 from base.cores import available_cores
@@ -62,16 +62,22 @@ def _update_divided_variables(strategy: tf.distribute.Strategy) -> None:
     TensorFlow computes an update where the variable is; one that is divided is nowhere.
     What its parts are given is then computed by the worker, and sent part by part.
     """
-    update = strategy.extended._update
 
-    def update_any(
-        variable: Any, change: Callable[..., Any], args: Any, kwargs: Any, group: bool
-    ) -> Any:
-        if not hasattr(variable, "variables"):
-            return update(variable, change, args, kwargs, group)
-        return change(variable, *args, **kwargs)
+    def made(update: tf_internals.Update) -> tf_internals.Update:
+        def update_any(
+            variable: Any,
+            change: Callable[..., Any],
+            args: Any,
+            kwargs: Any,
+            group: bool,
+        ) -> Any:
+            if not hasattr(variable, "variables"):
+                return update(variable, change, args, kwargs, group)
+            return change(variable, *args, **kwargs)
 
-    strategy.extended._update = update_any
+        return update_any
+
+    tf_internals.replace_update(strategy, made)
 
 
 def serve(

@@ -10,6 +10,7 @@ from app.configs.distribution import DistributionConfig
 from app.distribution import peers, servers
 from app.distribution.cluster import ALONE, Cluster
 from base.errors import UserError
+from models import keras_internals
 
 
 def make_strategy(
@@ -140,7 +141,7 @@ def require_divisible(
 
 def synchronize_batch_norm(model: keras.Model) -> None:
     """Makes batch normalization use the statistics of the global batch."""
-    for layer in model._flatten_layers():
+    for layer in keras_internals.all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
 

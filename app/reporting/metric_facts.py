@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from app import tf_startup
 from app.run_files import RunFiles
 from base.errors import UserError
 
@@ -58,7 +59,8 @@ def _of_task(features: Mapping[str, Any]) -> MetricFacts:
     """Of the task that dataset.json named before results.json told of metrics."""
     if "task" not in features:
         return MetricFacts()
-    from models.spec import Outputs  # here, as a run that tells needs no TensorFlow
+    tf_startup.import_tensorflow()  # here, as a run that tells needs none
+    from models.spec import Outputs
     from models.tasks.registry import task_of
 
     size = len(features.get("classes") or ()) or features.get("targets") or 1

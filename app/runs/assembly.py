@@ -30,6 +30,7 @@ from app.training.boundaries import step_of_epoch
 from app.training.loop import Trainer
 from app.training.segments import SynchronousTrainer
 from app.training.step import TrainerParts
+from base.fields import require
 from pipelines import augmentation
 from pipelines.dataset import Dataset
 from pipelines.features import ExampleSpec
@@ -85,6 +86,7 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     """
     if cluster.servers:
         parameter_servers.require_flags_fit(config)
+    _require_one_clock(config, cluster)
     set_threads(config)
     strategy = _strategy(config, cluster)
     set_numerics(precision.with_precision(config, precision.FLOAT32))
@@ -108,6 +110,22 @@ def build_parts(config: TrainConfig, cluster: Cluster = ALONE) -> Parts:
     parts = assemble(precision.with_precision(config, choice.precision))
     note = f"precision {choice.precision}: {choice.reason}"
     return dataclasses.replace(parts, notes=(note, *parts.notes))
+
+
+def _require_one_clock(config: TrainConfig, cluster: Cluster) -> None:
+    """Workers evaluate together, so no clock of one of them may say when.
+
+    Raises:
+      UserError: one would.
+    """
+    every = config.training.evaluate_every
+    together = len(cluster.workers) > 1 and not cluster.servers
+    require(
+        not (together and every.unit == "m"),
+        "evaluate_every",
+        every,
+        "epochs or steps (200s) with several workers, whose clocks differ",
+    )
 
 
 def _strategy(config: TrainConfig, cluster: Cluster) -> tf.distribute.Strategy:

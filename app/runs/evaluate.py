@@ -14,6 +14,7 @@ from app.configs.commands import EvaluateConfig, TrainConfig
 from app.reporting import by_task, figures, predictions, summary
 from app.reporting.keeping import Evaluated
 from app.runs import validation_sets
+from app.runs.answers import load_answering
 from app.runs.data import (
     open_data,
     open_other_data,
@@ -24,7 +25,6 @@ from app.runs.folder import RunFolder
 from app.runs.network import Network
 from app.runs.numerics import contained, set_threads
 from app.runs.results import Results
-from app.runs.trained import load_network
 from app.runs.validation_sets import ValidationSet
 from base.errors import UserError
 from pipelines.sources.base import SPLITS
@@ -65,7 +65,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         with contextlib.suppress(UserError):
             # Rounds as the training did; a process that has begun may round otherwise.
             set_threads(training)
-        network, step = load_network(folder, config.weights.checkpoint)
+        network, step = load_answering(folder, config.weights.checkpoint)
         subject = _open(folder, training, split, config.evaluation.dataset)
         if split == "test":
             results.count_test_evaluation()

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.backend.common import global_state
-from tensorflow.python.eager import context
-from tensorflow.python.framework import config as tf_config
 
 from app.configs.commands import TrainConfig
+from app.distribution import tf_internals
 from base.errors import UserError
+from models import keras_internals
 from models.layers import bias_gradient
 
 _process = threading.RLock()
@@ -81,8 +80,8 @@ def contained() -> Iterator[None]:
         with (
             bias_gradient.contained(),
             _random_states(),
-            _keras_state(),
-            _tensorflow_state(),
+            keras_internals.state_kept(),
+            tf_internals.state_kept(),
         ):
             yield
     finally:
@@ -97,39 +96,3 @@ def _random_states() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
-
-
-@contextlib.contextmanager
-def _keras_state() -> Iterator[None]:
-    """Keras' precision, seed and counters of names: `clear_session` drops all threads'.
-
-    It begins new trackers and leaves the old ones as they are.
-    """
-    names = ("GLOBAL_STATE_TRACKER", "GLOBAL_SETTINGS_TRACKER")
-    before = {name: getattr(global_state, name) for name in names}
-    try:
-        yield
-    finally:
-        for name, tracker in before.items():
-            setattr(global_state, name, tracker)
-
-
-@contextlib.contextmanager
-def _tensorflow_state() -> Iterator[None]:
-    """Eager mode, determinism, and the seed with the place in what follows from it."""
-    eager = tf.config.functions_run_eagerly()
-    deterministic = tf_config.is_op_determinism_enabled()
-    held = context.context()
-    seed, numbers = held._seed, getattr(held, "_rng", None)  # none before a seed
-    place = numbers and numbers.getstate()
-    try:
-        yield
-    finally:
-        if tf.config.functions_run_eagerly() != eager:
-            tf.config.run_functions_eagerly(eager)
-        if not deterministic and tf_config.is_op_determinism_enabled():
-            tf_config.disable_op_determinism()
-        held._set_global_seed(seed)  # drops the kernels that keep the run's seed
-        if numbers is not None:
-            numbers.setstate(place)
-            held._rng = numbers

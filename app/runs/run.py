@@ -205,10 +205,9 @@ class Run:
         """What is done at boundaries, in this order."""
         actions: list[Action] = [self._evaluate(journal)]
         if self._config.training.log_norms:
-            every = str(self._config.training.evaluate_every)
             actions.append(
                 LogNorms(
-                    boundaries=self._boundaries(every),
+                    boundaries=self._boundaries(self._config.training.evaluate_every),
                     norms=self._inspector.norms,
                     listener=journal.norms,
                 )
@@ -218,7 +217,7 @@ class Run:
     def _evaluate(self, journal: Listener) -> Evaluate:
         parts, training = self._parts, self._config.training
         return Evaluate(
-            boundaries=self._boundaries(str(training.evaluate_every)),
+            boundaries=self._boundaries(training.evaluate_every),
             evaluators=validation_sets.make_evaluators(
                 parts.validation,
                 parts.strategy,
@@ -246,12 +245,9 @@ class Run:
         mean = float(counts @ np.arange(len(counts)) / max(1.0, counts.sum()))
         return {"staleness": round(mean, 4)}
 
-    def _boundaries(self, interval: str) -> Boundaries:
-        return Boundaries(
-            Interval.parse("checkpoint_every", interval),
-            self._parts.order.steps_per_epoch,
-            self._parts.last_step,
-        )
+    def _boundaries(self, interval: Interval) -> Boundaries:
+        steps_per_epoch = self._parts.order.steps_per_epoch
+        return Boundaries(interval, steps_per_epoch, self._parts.last_step)
 
     def _save_and_pause(self, checkpoint: Checkpoint, reason: Interrupted) -> None:
         step = self._state.progress.step

@@ -10,6 +10,7 @@ from typing import Any
 from app.configs import flags
 from app.configs.commands import TrainConfig, TuneConfig
 from base.errors import UserError
+from base.fields import require
 from models import registry
 from tuning import space as spaces
 from tuning.space import Kind, Space
@@ -97,7 +98,7 @@ def _kinds(config: TuneConfig) -> dict[str, Kind]:
     """What can be searched: every flag of `train`, and the models' arguments."""
     kinds = {
         field.name: Kind(
-            flags.value_type(group, field),
+            flags.plain_type(group, field),
             tuple(field.metadata.get("choices") or ()),
             field.default is None,
             bool(field.metadata.get("own")),
@@ -147,11 +148,13 @@ def _check_epochs(config: TuneConfig, space: Space) -> None:
                 " tuner"
             )
     first = config.search.min_epochs if config.search.tuner == "asha" else 1
-    if halving and config.training.evaluate_every > first:
-        raise UserError(
-            f"--evaluate_every={config.training.evaluate_every:g}: expected at most"
-            f" {first:g}, as trials are compared after so many epochs"
-        )
+    every = config.training.evaluate_every
+    require(
+        not halving or (every.unit == "" and every.amount <= first),
+        "evaluate_every",
+        every,
+        f"at most {first:g}, in epochs, as trials are compared after so many",
+    )
 
 
 def _check_corners(config: TuneConfig, space: Space) -> None:

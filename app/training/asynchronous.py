@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from app.distribution import tf_internals
 from app.distribution.outstanding_steps import OutstandingSteps, Standstill
 from app.training import randomness
 from app.training.segments import StepResult, next_batch
@@ -80,7 +81,7 @@ class AsynchronousTrainer:
         self._step = TrainingStep(parts, self._variables)
         self._workers = workers
         # It warns of what is not scheduled, tracing included, which is no mistake here.
-        parts.strategy.extended._allow_run_without_coordinator = True
+        tf_internals.allow_unscheduled_runs(parts.strategy)
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(parts.strategy)
         self._outstanding = OutstandingSteps(self._coordinator)
         columns = _BEFORE + _STALENESS + parts.metrics.size

@@ -19,7 +19,8 @@ class Inspector:
     def __init__(self, parts: TrainerParts) -> None:
         self._parts = parts
         self._algorithm = parts.algorithm
-        self._gradients = tf.function(self._gradient_function)
+        # As in the step: an algorithm is not for AutoGraph to translate.
+        self._gradients = tf.function(self._gradient_function, autograph=False)
 
     def batch_of(self, step: int) -> Batch:
         """The global batch of a step, again."""

@@ -1,7 +1,5 @@
 """Finds where a step went wrong: the first layer with a value that is not finite."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +8,7 @@ import tensorflow as tf
 
 from app.training import randomness
 from app.training.algorithm import Algorithm
+from models import keras_internals
 from pipelines.batch import Batch
 
 
@@ -23,8 +22,16 @@ def culprit(algorithm: Algorithm, batch: Batch, *, seed: int, step: int) -> str:
     if not all(_is_finite(value) for value in inputs):
         return "the batch's inputs"
     players, size = algorithm.players, batch.weights.shape[0]
+
+    def look(layer: keras.layers.Layer, outputs: Any) -> None:
+        if not found and not all(map(_is_finite, tf.nest.flatten(outputs))):
+            found.append(layer.path or layer.name)
+
     several = len(players) > 1
-    with _watched_layers(found), tf.GradientTape(persistent=several) as tape:
+    with (
+        keras_internals.outputs_watched(look),
+        tf.GradientTape(persistent=several) as tape,
+    ):
         with randomness.keyed_draws(seed, tf.constant(step, tf.int64)):
             played = algorithm.play(batch)
         losses = [played.objective(player, batch, size) for player in players]
@@ -41,24 +48,6 @@ def culprit(algorithm: Algorithm, batch: Batch, *, seed: int, step: int) -> str:
             if gradient is not None and not _is_finite(gradient):
                 return f"the gradient of {variable.path}"
     return "nothing when the step was repeated in Python; try --precision=float32"
-
-
-@contextlib.contextmanager
-def _watched_layers(found: list[str]) -> Iterator[None]:
-    """Within it every layer's call is looked at, inner layers before outer ones."""
-    original = keras.layers.Layer.__call__
-
-    def watched(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
-        outputs = original(layer, *args, **kwargs)
-        if not found and not all(map(_is_finite, tf.nest.flatten(outputs))):
-            found.append(layer.path or layer.name)
-        return outputs
-
-    keras.layers.Layer.__call__ = watched
-    try:
-        yield
-    finally:
-        keras.layers.Layer.__call__ = original
 
 
 def _is_finite(value: Any) -> bool:

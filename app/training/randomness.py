@@ -20,8 +20,12 @@ from base.errors import UserError
 # Draws that keep a state inside TensorFlow, which no checkpoint can hold.
 STATEFUL_DRAWS = frozenset(
     {
+        "FixedUnigramCandidateSampler",
+        "LearnedUnigramCandidateSampler",
+        "LogUniformCandidateSampler",
         "Multinomial",
         "ParameterizedTruncatedNormal",
+        "RandomCrop",
         "RandomGamma",
         "RandomPoisson",
         "RandomPoissonV2",
@@ -29,12 +33,18 @@ STATEFUL_DRAWS = frozenset(
         "RandomStandardNormal",
         "RandomUniform",
         "RandomUniformInt",
+        "SampleDistortedBoundingBox",
+        "SampleDistortedBoundingBoxV2",
+        "StatefulRandomBinomial",
+        "StatefulStandardNormal",
         "StatefulStandardNormalV2",
         "StatefulTruncatedNormal",
         "StatefulUniform",
         "StatefulUniformFullInt",
         "StatefulUniformInt",
+        "ThreadUnsafeUnigramCandidateSampler",
         "TruncatedNormal",
+        "UniformCandidateSampler",
     }
 )
 

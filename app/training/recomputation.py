@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from app.training import randomness
 from base.errors import UserError
-from models import wiring
+from models import keras_internals, wiring
 
 # From a segment's inputs to its outputs, both flat lists of tensors.
 Segment = Callable[[list[tf.Tensor]], list[tf.Tensor]]
@@ -45,19 +45,21 @@ def recompute(model: keras.Model) -> int:
 
 
 def _recompute_within(layer: keras.layers.Layer) -> int:
-    functional = wiring.functional(layer)
+    functional = keras_internals.functional(layer)
     if functional is not None:
         parts = _cut(functional)
-        functional.call = functools.partial(_call_functional, functional, parts)
+        call = functools.partial(_call_functional, functional, parts)
+        keras_internals.replace_call(functional, call)
         inner = [n.operation for part in parts if _is_model(part) for n in part]
         own = sum(not _is_model(part) for part in parts)
         return own + sum(_recompute_within(model) for model in inner)
     found = 0
-    for child in layer._layers:
+    for child in keras_internals.child_layers(layer):
         if isinstance(child, keras.Model):
             found += _recompute_within(child)
-        elif child._layers:
-            child.call = functools.partial(_call_whole, child, child.call)
+        elif keras_internals.child_layers(child):
+            call = functools.partial(_call_whole, child, child.call)
+            keras_internals.replace_call(child, call)
             found += 1
     return found
 
@@ -98,7 +100,7 @@ def _is_model(part: Sequence[Any]) -> bool:
     if len(part) != 1:
         return False
     operation = part[0].operation
-    around = (operation, *getattr(operation, "_layers", ()))
+    around = (operation, *keras_internals.child_layers(operation))
     return any(isinstance(layer, keras.Model) for layer in around)
 
 
@@ -113,7 +115,7 @@ def _call_functional(
     if not training or not randomness.is_keyed():
         return type(model).call(model, inputs, training=training, mask=mask)
     _require_no_mask([] if mask is None else tf.nest.flatten(mask))
-    given = tf.nest.flatten(model._standardize_inputs(inputs))
+    given = keras_internals.standardized_inputs(model, inputs)
     values = {id(x): y for x, y in zip(model.inputs, given, strict=True)}
     later = _needed_after(parts, model.outputs)
     for part, needed in zip(parts, later, strict=True):
@@ -132,7 +134,7 @@ def _call_functional(
         outputs = _recomputed(segment, layers, [values[key] for key in taken])
         values |= dict(zip(left, outputs, strict=True))
     outputs = [values[id(x)] for x in model.outputs]
-    return tf.nest.pack_sequence_as(model._outputs_struct, outputs)
+    return keras_internals.structured_outputs(model, outputs)
 
 
 def _needed_after(parts: Sequence[Any], outputs: Sequence[Any]) -> list[set[int]]:
@@ -158,10 +160,7 @@ def _run_part(
 def _run_nodes(part: Sequence[Any], values: dict[int, Any], training: bool) -> None:
     """Calls the nodes' operations; puts what they give into `values`."""
     for node in part:
-        args, kwargs = node.arguments.fill_in(values)
-        if "training" in getattr(node.operation, "_call_context_args", ()):
-            kwargs["training"] = training
-        outputs = tf.nest.flatten(node.operation(*args, **kwargs))
+        outputs = tf.nest.flatten(keras_internals.call_of(node, values, training))
         values |= {id(x): y for x, y in zip(node.outputs, outputs, strict=True)}
 
 
@@ -227,7 +226,8 @@ def _recomputed(
 
         return [*outputs, *updates], backward
 
-    results = pure(*inputs, *(_raw(variable) for variable in variables))
+    kept = [keras_internals.raw_value(variable) for variable in variables]
+    results = pure(*inputs, *kept)
     outputs = list(results[: len(results) - len(moved)])
     for variable, value in zip(moved, results[len(outputs) :], strict=True):
         variable.assign(value)
@@ -246,13 +246,8 @@ def _variables_of(layers: Sequence[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _raw(variable: Any) -> tf.Tensor:
-    """The variable's value as it is kept: float32 also in mixed precision."""
-    return tf.convert_to_tensor(variable._value)
-
-
 def _require_no_mask(tensors: Sequence[Any]) -> None:
-    if any(getattr(t, "_keras_mask", None) is not None for t in tensors):
+    if any(map(keras_internals.has_mask, tensors)):
         raise UserError(
             "--recompute with a model that masks time steps: a mask is not carried over"
             " from segment to segment; leave the flag out"

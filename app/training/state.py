@@ -13,8 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from app.distribution import tf_internals
 from app.training.algorithm import Player
 from base.errors import UserError
+from models import keras_internals
 
 
 @dataclasses.dataclass
@@ -85,8 +87,7 @@ class TrainState:
         that takes longer than the copy itself.
         """
         for name, variable in self._variables().items():
-            # A view of the tensor's memory; its public `numpy()` is a copy already.
-            value = tf.convert_to_tensor(variable)._numpy()
+            value = tf_internals.view_of(tf.convert_to_tensor(variable))
             if name not in self._copies:
                 self._copies[name] = np.empty_like(value)
             np.copyto(self._copies[name], value)
@@ -155,12 +156,8 @@ def named(prefix: str, variables: Sequence[Any]) -> dict[str, Any]:
 
 def average_pairs(player: Player) -> list[tuple[Any, Any]]:
     """(variable, its moving average) of a player's variables; nothing without --ema."""
-    optimizer = player.optimizer
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if not inner.use_ema:
-        return []
-    averages = inner._model_variables_moving_average
-    return list(zip(player.variables, averages, strict=True))
+    averages = keras_internals.moving_averages(player.optimizer)
+    return list(zip(player.variables, averages, strict=True)) if averages else []
 
 
 def check_arrays(

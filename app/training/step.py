@@ -18,6 +18,7 @@ from app.distribution.cluster import ALONE, Cluster
 from app.training import randomness
 from app.training.algorithm import Algorithm, Player, moving_variables
 from app.training.variable_access import InPlace, PerPlayer, VariableAccess
+from models import keras_internals
 from models.metrics import Metrics
 from pipelines.batch import Batch
 from pipelines.feed import Feed
@@ -87,7 +88,9 @@ class TrainingStep:
         self._slice = parts.batch_size // self._slices
         self._access = access or InPlace(parts.algorithm)
         for player in self._players:
-            _leave_reduction_to_the_step(player.optimizer)
+            # It would add the replicas' gradients up after clipping them; the step does
+            # so before, since the norm of a sum is no sum of norms.
+            keras_internals.leave_reduction_to_the_caller(player.optimizer)
 
     # No control flow on tensors here: as in Keras' own trainer, AutoGraph would only
     # spend seconds on translating Keras.
@@ -300,12 +303,3 @@ def _split(values: Sequence[Any], like: PerPlayer) -> PerPlayer:
 
 def _is_scaled(player: Player) -> bool:
     return isinstance(player.optimizer, keras.optimizers.LossScaleOptimizer)
-
-
-def _leave_reduction_to_the_step(optimizer: keras.optimizers.Optimizer) -> None:
-    """Keras' optimizer would add the replicas' gradients up after clipping them.
-
-    The step adds them up first, since the norm of a sum is no sum of norms.
-    """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    inner._all_reduce_sum_gradients = list

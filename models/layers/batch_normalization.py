@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from models import keras_internals
+
 _FUSED_TYPES = ("float32", "bfloat16", "float16")
 
 
@@ -45,11 +47,11 @@ def fuse(model: keras.Model) -> tuple[str, ...]:
         The names of the layers that were left.
     """
     left = []
-    for layer in model._flatten_layers():
+    for layer in keras_internals.all_layers(model):
         if isinstance(layer, BatchNormalization) or not isinstance(layer, _Keras):
             continue
         if type(layer) is _Keras and "call" not in vars(layer):
-            layer.call = functools.partial(_call, layer)
+            keras_internals.replace_call(layer, functools.partial(_call, layer))
         else:
             left.append(layer.name)
     return tuple(left)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import ops
 
+from models import tf_internals
 from models.layers.devices import trains_on_cpus
 
 _OPERATION = "BiasAdd"
@@ -21,26 +21,20 @@ def correct() -> None:
     separable convolutions come by it. A reduction adds up in float32, and is quicker.
     Other dtypes, and GPUs, go by TensorFlow's own.
     """
-    _entry()["type"] = _gradient
+    tf_internals.replace_gradient(_OPERATION, _gradient)
 
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
     """Within it `correct` may be called; afterwards the gradient is what it was."""
-    before = _entry()["type"]
+    before = tf_internals.registered_gradient(_OPERATION)
     try:
         yield
     finally:
-        _entry()["type"] = before
+        tf_internals.replace_gradient(_OPERATION, before)
 
 
-def _entry() -> dict[str, Any]:
-    """Where TensorFlow keeps it: RegisterGradient refuses an operation that has one."""
-    entry: dict[str, Any] = ops.gradient_registry._registry[_OPERATION]
-    return entry
-
-
-_tensorflow_own = ops.gradient_registry.lookup(_OPERATION)
+_tensorflow_own = tf_internals.registered_gradient(_OPERATION)
 
 
 def _gradient(operation: Any, upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -4,6 +4,7 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -47,6 +48,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         keras.utils.set_random_seed(0)
 
     @parameterized.parameters(*_MODELS)
+    @pytest.mark.slow
     def test_trains_saves_and_loads(self, name: str, args: str, inputs: Inputs) -> None:
         model = registry.build(name, args, inputs, _CLASSES)
         x, labels = _inputs(inputs), tf.constant([1, 2, 3])

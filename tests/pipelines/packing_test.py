@@ -16,6 +16,7 @@ from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset
 from pipelines.order import Order
 from pipelines.packconfig import PackConfig
+from pipelines.packed_format import MANIFEST
 from tests.pipelines.folders import write_classes, write_image
 
 _SPLIT = "0.6,0.2,0.2"
@@ -107,6 +108,29 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
         packed = self._open(self._pack("packed")).summary()
         self.assertEqual(packed["splits"], summary["splits"])
         self.assertEqual(packed["features"], summary["features"])
+
+    def test_a_folder_of_an_earlier_version_is_read_but_not_packed_again(self) -> None:
+        path = Path(self._pack("packed"))
+        expected = self._open(str(path))
+        manifest = json.loads((path / MANIFEST).read_text())
+        manifest |= {"version": 1, "plan": "of an earlier layout"}
+        manifest["features"] = {
+            "kind": "image",
+            "shape": list(expected.source.features.input.shape),
+            "task": "classification",
+            "classes": ["cat", "dog"],
+            "targets": 1,
+            "columns": [],
+        }
+        (path / MANIFEST).write_text(json.dumps(manifest))
+        found = self._open(str(path))
+        self.assertEqual(found.features, expected.features)
+        for batch, other in zip(
+            self._epochs(found), self._epochs(expected), strict=True
+        ):
+            self.assertAllEqual(batch, other)
+        with self.assertRaisesRegex(UserError, "packed by an earlier version of Atel"):
+            self._pack("packed")
 
     def test_a_source_without_a_test_split_stays_without(self) -> None:
         images = self.home / "divided"

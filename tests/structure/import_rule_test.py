@@ -35,6 +35,10 @@ class ImportRuleTest(tf.test.TestCase, parameterized.TestCase):
         ("models", "from tensorflow import distribute", "tensorflow.distribute"),
         ("models", "import importlib\nimportlib.import_module('app.main')", "app.main"),
         ("app", "from benchmarks import pipeline", "benchmarks.pipeline"),
+        ("app", "import atelier", "atelier"),
+        ("base", "from atelier import run", "atelier.run"),
+        ("atelier", "from tests import processes", "tests.processes"),
+        ("atelier", "from absl import flags", "absl.flags"),
     )
     def test_breach_is_found(self, room: str, code: str, name: str | None) -> None:
         found = import_rule.breaches(self._tree(room, code))
@@ -47,6 +51,7 @@ class ImportRuleTest(tf.test.TestCase, parameterized.TestCase):
         ("models", "import os\nos.path.join('a', 'b')"),
         ("pipelines", "from pipelines import order"),
         ("pipelines", "'import app'"),
+        ("atelier", "from app.runs import train\nimport base.given"),
         ("tuning", "from models import registry"),
         ("app", "from absl import flags\nimport models, pipelines, tuning"),
         ("app", "import tensorflow as tf\ntf.distribute.get_strategy()"),

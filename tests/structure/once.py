@@ -12,11 +12,6 @@ from tests.structure.import_rule import ROOMS, names_used
 
 # (check, file): why the file may do what base/ does.
 _REASONS = {
-    # Of variables' bytes, which are no file.
-    ("sha256", "app/training/state.py"),
-    # Of arrays and weights in memory.
-    ("sha256", "atelier/own_data.py"),
-    ("sha256", "atelier/own_models.py"),
     # Copies the default and the help of another flag.
     ("flags", "pipelines/packconfig.py"),
 }
@@ -50,8 +45,14 @@ def sha256(tree: ast.Module) -> Iterator[int]:
             inner = [one for argument in node.args for one in ast.walk(argument)]
             if any(_is_method(one, "read_bytes", "read") for one in inner):
                 yield node.lineno
-        elif isinstance(node, ast.Assign) and _name(node.value).endswith("sha256()"):
-            yield node.lineno
+        elif isinstance(node, ast.FunctionDef):
+            begins = [
+                inner.lineno
+                for inner in ast.walk(node)
+                if isinstance(inner, ast.Call) and _name(inner).endswith("sha256()")
+            ]
+            reads = any(_reads_a_file(inner) for inner in ast.walk(node))
+            yield from begins if reads else ()
 
 
 def flags(tree: ast.Module) -> Iterator[int]:
@@ -121,6 +122,11 @@ def _is_method(node: ast.AST, *names: str) -> bool:
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in names
     )
+
+
+def _reads_a_file(node: ast.AST) -> bool:
+    named_open = isinstance(node, ast.Call) and _name(node.func) == "open"
+    return named_open or _is_method(node, "open", "read", "read_bytes")
 
 
 def _name(node: ast.AST) -> str:

@@ -8,6 +8,7 @@ from absl.testing import parameterized
 
 from tests.structure import once
 
+DIGEST = "import hashlib\ndef f(path):\n    digest = hashlib.sha256()\n"
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -29,7 +30,8 @@ class OnceTest(tf.test.TestCase, parameterized.TestCase):
         ("renames", "import pathlib\npathlib.Path('a').rename('b')"),
         ("renames", "import pathlib\npathlib.Path('a').replace('b')"),
         ("sha256", "import hashlib\nhashlib.file_digest(open('a', 'rb'), 'sha256')"),
-        ("sha256", "import hashlib\ndigest = hashlib.sha256()"),
+        ("sha256", f"{DIGEST}    with open(path, 'rb') as file:\n        file.read(1)"),
+        ("sha256", f"{DIGEST}    digest.update(path.read_bytes())"),
         ("sha256", "from hashlib import sha256\ndigest = sha256(path.read_bytes())"),
         ("flags", "import dataclasses\ndataclasses.field(metadata={'help': ''})"),
         ("refusals", "raise UserError(f'--{name}={value}: expected 1 or more')"),
@@ -45,6 +47,7 @@ class OnceTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         "'a-b'.replace('-', '_')",
         "import hashlib\nhashlib.sha256(b'text').digest()",
+        f"{DIGEST}    digest.update(values.tobytes())",
         "import dataclasses\ndataclasses.field(default_factory=list)",
         "raise UserError(f'--split={text}: expected three fractions')",
     )

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import statistics
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -38,12 +39,14 @@ def median_rate(tried: list[Tried], direction: str) -> float:
 
 
 class ParzenTest(tf.test.TestCase, parameterized.TestCase):
+    @pytest.mark.slow
     def test_later_configurations_lie_nearer_to_the_best(self) -> None:
         """And random ones, the negative control, do not."""
         guided, random = (distances(sampler)[STARTUP:] for sampler in ("tpe", "random"))
         self.assertLen(guided, _TRIALS - STARTUP)
         self.assertLess(1.5 * sum(guided), sum(random))
 
+    @pytest.mark.slow
     def test_a_new_process_for_each_job_proposes_the_same(self) -> None:
         together, apart = (
             Simulation("asha", simulation.CONTINUOUS, trials=30) for _ in range(2)

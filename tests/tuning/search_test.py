@@ -4,6 +4,7 @@ import collections
 from unittest import mock
 
 import keras_tuner
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -20,6 +21,7 @@ TUNERS = ("random", "grid", "bayesian", "hyperband", "asha", "grow")
 
 class SearchTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*TUNERS)
+    @pytest.mark.slow
     def test_a_new_process_for_each_job_searches_the_same(self, tuner: str) -> None:
         together, apart = Simulation(tuner), Simulation(tuner)
         jobs = together.run()
@@ -29,6 +31,7 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(together.search.ended(), "done")
 
     @parameterized.parameters(*TUNERS)
+    @pytest.mark.slow
     def test_the_best_is_near_the_truth(self, tuner: str) -> None:
         search = Simulation(tuner)
         search.run()

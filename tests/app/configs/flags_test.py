@@ -7,6 +7,7 @@ from absl.testing import parameterized
 
 from app.configs import flags
 from app.configs.commands import EvaluateConfig, PredictConfig, TrainConfig
+from app.configs.training import Interval
 from base.errors import UserError
 
 
@@ -31,6 +32,8 @@ class FlagsTest(tf.test.TestCase, parameterized.TestCase):
             "--optimizer=sgd",
             "--nesterov",
             "--ema=0.9",
+            "--evaluate_every=100s",
+            "--checkpoint_every=0.3333333333333333",
         )
         path = self.create_tempfile_with(flags.to_text(config))
         self.assertEqual(flags.parse(TrainConfig, [f"--flagfile={path}"]), config)
@@ -47,7 +50,9 @@ class FlagsTest(tf.test.TestCase, parameterized.TestCase):
         ("--batch_size=0", "--batch_size=0"),
         ("--epochs=-1", "--epochs=-1"),
         ("--schedule=cosin", "schedule"),
-        ("--checkpoint_every=often", "--checkpoint_every=often"),
+        ("--checkpoint_every=often", "^--checkpoint_every=often: expected a positive"),
+        ("--evaluate_every=0", "^--evaluate_every=0: expected a positive"),
+        ("--evaluate_every=1.5s", "--evaluate_every=1.5s"),
         ("--split=0.8,0.3,0.1", "--split=0.8,0.3,0.1"),
         ("--sync_batch_norm --recompute", "--recompute"),
         ("stray", "stray"),
@@ -57,6 +62,15 @@ class FlagsTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(UserError, named) as caught:
             self.parse(*text.split())
         self.assertNotIn("\n", str(caught.exception))
+
+    def test_an_interval_is_the_same_however_it_was_written(self) -> None:
+        for text in ("1", "1.0", "1e0"):
+            self.assertEqual(self.parse(f"--evaluate_every={text}"), self.parse())
+        values = flags.to_values(self.parse("--evaluate_every=5m"))
+        self.assertEqual(values["evaluate_every"], "5m")
+        self.assertEqual(values["checkpoint_every"], "1")
+        made = flags.from_values(TrainConfig, values | {"evaluate_every": 0.5})
+        self.assertEqual(made.training.evaluate_every, Interval(0.5))
 
     def test_a_missing_run_dir_is_a_mistake(self) -> None:
         with self.assertRaisesRegex(UserError, "--run_dir is missing"):

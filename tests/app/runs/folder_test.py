@@ -52,6 +52,18 @@ class RunFolderTest(tf.test.TestCase, parameterized.TestCase):
             {"checkpoint_every": ["1", "5m"], "logical_cpus": [1, 2]},
         )
 
+    def test_a_run_of_before_intervals_had_units_goes_on(self) -> None:
+        self.folder.write_config(config_of(self.folder))
+        text = self.folder.flags.read_text()
+        self.assertIn("--evaluate_every=1\n", text)
+        old = text.replace("--evaluate_every=1\n", "--evaluate_every=1.0\n")
+        self.folder.flags.write_text(old)
+        same = config_of(self.folder)
+        self.assertEmpty(self.folder.require_same_mathematics(same))
+        other = config_of(self.folder, "--evaluate_every=20s")
+        with self.assertRaisesRegex(UserError, r"--evaluate_every=20s \(was 1\)"):
+            self.folder.require_same_mathematics(other)
+
     def test_the_resume_rule(self) -> None:
         def decide(has_checkpoint):
             return decide_start(self.folder, has_checkpoint=has_checkpoint)

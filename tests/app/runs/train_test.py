@@ -144,6 +144,18 @@ class TrainTest(tf.test.TestCase, parameterized.TestCase):
         )
 
     @pytest.mark.slow
+    def test_evaluations_may_come_by_steps_or_minutes(self) -> None:
+        def steps(name: str, *flags: str, status: int = 0) -> list[int]:
+            run = self.train(name, *flags, status=status)
+            return [line["step"] for line in self.lines(run)]
+
+        self.assertEqual(steps("steps", "--evaluate_every=5s"), [5, 10, 12])
+        every = ("--evaluate_every=5s", "--stop_after=1")
+        self.assertEqual(steps("paused", *every, status=75), [5])
+        self.assertEqual(steps("paused", "--evaluate_every=5s"), [5, 10, 12])
+        self.assertEqual(steps("minutes", "--evaluate_every=60m"), [12])
+
+    @pytest.mark.slow
     def test_early_stopping_ends_the_run(self) -> None:
         run_dir = self.train(
             "run",

@@ -35,6 +35,11 @@ class ChecksTest(tf.test.TestCase, parameterized.TestCase):
         (("--search=epochs=1|2",), "another tuner"),
         ((RATE, "--stop_after=1"), "--stop_after"),
         ((RATE, "--evaluate_every=2"), "--evaluate_every"),
+        (
+            (RATE, "--evaluate_every=10s"),
+            "--evaluate_every=10s: expected at most 1, in",
+        ),
+        (("--search=evaluate_every=0|2", "--tuner=random"), "0 is never valid"),
         ((RATE, "--tuner=anneal"), "anneal"),
         ((RATE, "--tuner=grid"), ":step=S"),
         ((RATE, "--tuner=grow"), "model argument"),

@@ -4,6 +4,7 @@ They are the proof of the cut: nothing outside `label_set` and the registry name
 """
 
 import json
+import re
 from pathlib import Path
 
 import h5py
@@ -15,7 +16,7 @@ from base.errors import UserError
 from pipelines import augmentation, packing
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, open_dataset, open_whole
-from pipelines.features import ClassLabel, ExampleSpec, LabelSet, Vector
+from pipelines.features import ClassLabel, ExampleSpec, LabelSet, Vector, registry
 from pipelines.packconfig import PackConfig
 from pipelines.packed_format import MANIFEST
 from pipelines.sources.arrays import ArraySource
@@ -225,6 +226,18 @@ class LabelSetTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(UserError, message) as caught:
             self._open(self._write("npz"), **flags)
         self.assertNotIn("\n", str(caught.exception))
+
+    def test_nothing_else_in_the_room_names_them(self) -> None:
+        room = Path(registry.__file__).parents[1]
+        naming = {
+            path.relative_to(room).as_posix()
+            for path in room.rglob("*.py")
+            if re.search(r"LabelSet|label_set|multilabel", path.read_text())
+        }
+        self.assertEqual(
+            naming,
+            {"features/__init__.py", "features/label_set.py", "features/registry.py"},
+        )
 
     def test_a_tar_has_no_folder_for_a_set(self) -> None:
         with self.assertRaisesRegex(UserError, "a folder a class, and .* sets of"):

@@ -46,12 +46,16 @@ class OwnFolder:
 
         So `models.tasks` is Atelier's where there is a file `models.py` and no more.
         """
+        return self.file_of(name) is not None
+
+    def file_of(self, name: str) -> pathlib.Path | None:
+        """The file that is run for `package.module`, or None."""
         first, *_ = parts = name.split(".")
         if self.path == _ATELIER and (self.path / first / "__init__.py").exists():
-            return False
+            return None
         place = self.path.joinpath(*parts)
-        module, package = place.with_name(f"{place.name}.py"), place / "__init__.py"
-        return module.is_file() or package.is_file()
+        files = (place / "__init__.py", place.with_name(f"{place.name}.py"))
+        return next((file for file in files if file.is_file()), None)
 
     def names(self) -> list[str]:
         """The modules that can be imported from here by one word."""

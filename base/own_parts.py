@@ -184,13 +184,13 @@ def changes(
 def _module(asked: str, name: str) -> types.ModuleType:
     """The module `name`, of the user's folder or installed."""
     folder = own_modules.working_folder()
-    is_own = folder.has(name)
+    file = folder.file_of(name)
     try:
-        return folder.load(name) if is_own else importlib.import_module(name)
+        return folder.load(name) if file else importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = folder.short(error.name or "")
         if not missing or not f"{name}.".startswith(f"{missing}."):
-            _tell_where(error, asked, name)
+            _tell_where(error, asked, file or name)
             raise  # the module is there; something that it imports is not
         hint = did_you_mean(name, folder.names())
         raise UserError(
@@ -198,12 +198,12 @@ def _module(asked: str, name: str) -> types.ModuleType:
             f"or among the installed packages{hint}; expected {FORM}"
         ) from None
     except Exception as error:
-        _tell_where(error, asked, name)
+        _tell_where(error, asked, file or name)
         raise
 
 
-def _tell_where(error: Exception, asked: str, name: str) -> None:
-    error.add_note(f"{asked}: this was raised while the module {name} was run")
+def _tell_where(error: Exception, asked: str, file: pathlib.Path | str) -> None:
+    error.add_note(f"{asked}: this was raised while {file} was run")
 
 
 def _defined_in(module: types.ModuleType) -> list[str]:
@@ -219,7 +219,7 @@ def _defined_in(module: types.ModuleType) -> list[str]:
 
 def _note(reference: str, module: types.ModuleType) -> None:
     """Keeps what was run: its path and SHA-256."""
-    if reference in _loaded or module.__file__ is None:
+    if module.__file__ is None:
         return
     path = pathlib.Path(module.__file__)
     digest = own_modules.working_folder().sha256.get(path)

@@ -1,5 +1,6 @@
 """Keras' optimizers by name, with weight decay and averaged weights."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,11 +19,11 @@ _NEVER_DECAYED = ("bias", "beta", "gamma", "position_embedding")
 
 def build(
     config: OptimizerConfig,
-    model: keras.Model,
+    variables: Sequence[keras.Variable],
     steps_per_epoch: float,
     total_steps: int,
 ) -> keras.optimizers.Optimizer:
-    """An optimizer for `model`; not built yet, so that app may wrap it.
+    """An optimizer for `variables`; not built yet, so that app may wrap it.
 
     Weight decay is decoupled (Loshchilov and Hutter 2019,
     https://arxiv.org/abs/1711.05101) and leaves out what `is_decayed` does. Averaged
@@ -43,7 +44,6 @@ def build(
         **_own_arguments(config),
     )
     # AdamW knows no "none": it decays nothing if all variables are left out.
-    variables = model.trainable_variables
     optimizer.exclude_from_weight_decay(
         [v for v in variables if not (config.weight_decay and is_decayed(v))]
     )

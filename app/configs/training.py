@@ -3,8 +3,11 @@
 import dataclasses
 import math
 
+from base import own_parts
 from base.errors import UserError
 from base.fields import flag, require
+
+ALGORITHMS = ("auto",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +185,17 @@ class TrainingConfig:
         resumable=True,
     )
 
+    algorithm: str = flag(
+        "auto",
+        "How a step learns: auto, one optimizer and one loss; or package.module:class"
+        " of your own, (model, loss, make_optimizer), with players that each have a"
+        " loss.",
+        choices=ALGORITHMS,
+        own="class",
+    )
+
     def __post_init__(self) -> None:
+        own_parts.require_known("algorithm", self.algorithm, ALGORITHMS, "class")
         for name in (
             *("epochs", "grace", "keep_checkpoints"),
             *("stop_after", "early_stopping", "threads"),

@@ -11,14 +11,20 @@ from app.configs.commands import TrainConfig
 from app.distribution import strategies
 from app.distribution.agreement import Agreement
 from app.distribution.cluster import ALONE, Cluster
-from app.runs import parameter_servers, precision, validation_sets
+from app.runs import (
+    algorithms,
+    own_parts,
+    parameter_servers,
+    precision,
+    validation_sets,
+)
 from app.runs.data import describe_data, open_data
 from app.runs.network import Network, build_network, build_optimizer, devices_of
 from app.runs.numerics import set_numerics, set_threads
 from app.runs.results import better_by
 from app.runs.validation_sets import ValidationSet
 from app.training import recomputation
-from app.training.algorithm import Algorithm, Supervised
+from app.training.algorithm import Algorithm
 from app.training.asynchronous import AsynchronousTrainer
 from app.training.boundaries import step_of_epoch
 from app.training.loop import Trainer
@@ -146,13 +152,18 @@ def _assemble(
             strategies.synchronize_batch_norm(network.model)
         if config.distribution.recompute:
             recomputation.recompute(network.model)
-        optimizer = build_optimizer(config, network, order, last_step)
+        algorithm = algorithms.build(
+            config.training.algorithm,
+            network,
+            lambda variables: build_optimizer(config, variables, order, last_step),
+        )
     better_by(config.training.monitor, network, [*sets])
     augment = augmentation.parse(config.data.augment)
     strategies.require_divisible(
         config.data.batch_size, config.distribution, strategy, bool(augment.mixup)
     )
     feed = dataset.training(order, augment)
+    notes = algorithms.tried(config, algorithm, dataset.features)
     return Parts(
         config=config,
         strategy=strategy,
@@ -160,11 +171,11 @@ def _assemble(
         dataset=dataset,
         description=description,
         network=network,
-        algorithm=Supervised(network.model, network.loss, optimizer),
+        algorithm=algorithm,
         feed=feed,
         last_step=last_step,
         validation=sets,
-        notes=network.notes,
+        notes=(*network.notes, *notes),
     )
 
 
@@ -218,11 +229,18 @@ def _what_speed_depends_on(
         "batch_size": config.data.batch_size,
         "augment": config.data.augment,
         "optimizer": config.optimizer.optimizer,
+        **_own(config),
         "threads": config.training.threads,
         "accumulate": config.distribution.accumulate,
         "recompute": config.distribution.recompute,
         "replicas": strategy.num_replicas_in_sync,
     }
+
+
+def _own(config: TrainConfig) -> dict[str, Any]:
+    """The user's own parts, whose names alone do not say what they do."""
+    found = own_parts.loaded(config)
+    return {"own": [part["sha256"] for part in found]} if found else {}
 
 
 def _speed(parts: Parts) -> float:

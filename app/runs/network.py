@@ -5,7 +5,7 @@ built in one way only.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -97,12 +97,12 @@ def build_network(
     loss, plain_loss = task.loss(config.loss), task.loss(plain)
     metrics = Metrics(task, own_metrics.load(config.loss.metrics, task))
     if metrics.own or own_parts.is_reference(config.loss.loss):
-        for labels in _label_specs(config, features.target):
+        for labels in label_specs(config, features.target):
             owed.check_measures(loss, metrics, task.outputs, labels)
     return Network(model, task, loss, plain_loss, metrics, tuple(notes))
 
 
-def _label_specs(config: TrainConfig, target: TargetFeature) -> list[tf.TensorSpec]:
+def label_specs(config: TrainConfig, target: TargetFeature) -> list[tf.TensorSpec]:
     """What batches of the targets are: as they come, and as mixup makes them."""
     plain = target.batch_spec()
     if not augmentation.parse(config.data.augment).mixup:
@@ -112,17 +112,20 @@ def _label_specs(config: TrainConfig, target: TargetFeature) -> list[tf.TensorSp
 
 
 def build_optimizer(
-    config: TrainConfig, network: Network, order: Order, last_step: int
+    config: TrainConfig,
+    variables: Sequence[keras.Variable],
+    order: Order,
+    last_step: int,
 ) -> keras.optimizers.Optimizer:
-    """The optimizer of a run, built, with loss scaling where float16 needs it."""
+    """An optimizer by the flags, built, with loss scaling where float16 needs it."""
     optimizer = optimizers.build(
-        config.optimizer, network.model, order.steps_per_epoch, last_step
+        config.optimizer, variables, order.steps_per_epoch, last_step
     )
     if devices_of(config):
         placement.follow_variables(optimizer)
     if config.training.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    optimizer.build(network.model.trainable_variables)
+    optimizer.build(variables)
     return optimizer
 
 

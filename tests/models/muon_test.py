@@ -71,7 +71,7 @@ class ConvMuonTest(tf.test.TestCase, parameterized.TestCase):
         keras.config.set_dtype_policy(policy)
         self.addCleanup(keras.config.set_dtype_policy, before)
         config = OptimizerConfig(optimizer="conv_muon")
-        optimizer = optimizers.build(config, model, 1.0, 10)
+        optimizer = optimizers.build(config, model.trainable_variables, 1.0, 10)
         self.assertEqual(optimizer.product_dtype, dtype)
 
     def test_the_norm_is_held_and_the_size_of_gradients_is_nothing(self) -> None:
@@ -117,7 +117,7 @@ class ConvMuonTest(tf.test.TestCase, parameterized.TestCase):
         config = OptimizerConfig(
             optimizer=name, schedule="constant", learning_rate=0.2, weight_decay=decay
         )
-        optimizer = optimizers.build(config, model, 1.0, 10)
+        optimizer = optimizers.build(config, model.trainable_variables, 1.0, 10)
         variables = model.trainable_variables
         optimizer.apply([tf.zeros_like(v) for v in variables], variables)
         self.assertAllClose(kernel, np.full(kernel.shape, 1 - 0.2 * decay))
@@ -125,7 +125,7 @@ class ConvMuonTest(tf.test.TestCase, parameterized.TestCase):
     def test_momentum_and_saved_arguments(self) -> None:
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         config = OptimizerConfig(optimizer="conv_muon", momentum=0.3)
-        optimizer = optimizers.build(config, model, 1.0, 10)
+        optimizer = optimizers.build(config, model.trainable_variables, 1.0, 10)
         self.assertEqual(optimizer.momentum, 0.3)
         again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
         self.assertEqual(again.get_config(), optimizer.get_config())

@@ -21,7 +21,7 @@ def _model(name: str = "cnn", args: str = "depth=1,width=4") -> keras.Model:
 
 def _build(model: keras.Model, **options: Any) -> keras.optimizers.Optimizer:
     config = OptimizerConfig(**{"schedule": "constant", **options})
-    return optimizers.build(config, model, 10.0, 100)
+    return optimizers.build(config, model.trainable_variables, 10.0, 100)
 
 
 class OptimizersTest(tf.test.TestCase, parameterized.TestCase):

@@ -7,6 +7,7 @@ import resource
 import signal
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -90,6 +91,7 @@ class RecordedTest(tf.test.TestCase):
         self.assertEqual(self.fail(KeyError("x")), {})
 
 
+@pytest.mark.process
 class EndingsTest(tf.test.TestCase):
     """Real processes that end in every way."""
 

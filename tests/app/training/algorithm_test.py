@@ -236,7 +236,7 @@ class OnePlayerTest(tf.test.TestCase):
         given = ["--run_dir=unused", "--model=linear", "--ema=0.9", "--optimizer=sgd"]
         parts = assembly.build_parts(flags.parse(TrainConfig, given))
         (player,) = parts.algorithm.players
-        state = TrainState(parts.network.model, [player], ["examples"])
+        state = TrainState(parts.network.model, [player], 1)
         self.assertEqual(list(state.arrays()), NAMES)
 
 

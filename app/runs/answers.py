@@ -30,7 +30,8 @@ def settle(folder: RunFolder, cluster: Cluster, own: ValidationSet | None) -> No
       cluster: whose chief does so.
       own: the run's validation split; opened where it is None.
     """
-    name = folder.read_results().get("task", {}).get("name")
+    task = folder.read_results().get("task", {})
+    name = task.get("class", task.get("name"))
     if not cluster.is_chief or folder.answers.exists() or name is None:
         return
     if not class_of(name).tunes:

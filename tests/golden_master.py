@@ -272,19 +272,20 @@ def leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, content
 
 
-def differences(expected: Any, received: Any) -> list[str]:
-    """A line for each value that is not the same."""
+def differences(expected: Any, received: Any) -> tuple[list[str], list[str]]:
+    """A line for each value that is not the same, and the paths of further values."""
     before, after = dict(leaves(expected)), dict(leaves(received))
-    absent = "(absent)"
-    pairs = {
-        path: (before.get(path, absent), after.get(path, absent))
-        for path in before | after
-    }
-    return [
-        f"{path}: {_short(was)} -> {_short(now)}"
-        for path, (was, now) in pairs.items()
-        if was != now
+    changed = [
+        f"{path}: {_short(was)} -> {_short(after.get(path, '(absent)'))}"
+        for path, was in before.items()
+        if path not in after or after[path] != was
     ]
+    return changed, sorted(after.keys() - before.keys())
+
+
+def _place(path: str) -> str:
+    """The first two names of a path."""
+    return ".".join(path.split(".")[:2])
 
 
 def _short(value: Any) -> str:
@@ -316,9 +317,12 @@ def _compare(given: argparse.Namespace, names: Sequence[str]) -> int:
     known = [name for name in names if name in expected]
     different = 0
     for name, record, seconds in records(given, known):
-        found = differences(expected[name], record)
+        found, further = differences(expected[name], record)
         different += bool(found)
         print(f"{name}: {'DIFFERENT' if found else 'equal'} ({seconds:.1f} s)")
+        if further:
+            more = ", ".join(dict.fromkeys(_place(path) for path in further))
+            print(f"  further values: {more}")
         for line in found[:_SHOWN]:
             print(f"  {line}")
         if len(found) > _SHOWN:

@@ -1,0 +1,1 @@
+"""Every promise for every task, feature and own part: one table, promise 10."""

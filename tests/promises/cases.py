@@ -1,0 +1,139 @@
+"""The rows of the table: small data of every kind, and parts of a user's own.
+
+Each case says its flags, and why a promise does not apply to it, where one does not.
+"""
+
+import csv
+import dataclasses
+import pathlib
+
+import cv2
+import numpy as np
+
+EXAMPLES = 120
+BATCH = 16
+
+# What a user writes beside the data: a file called as one of Atelier's rooms.
+OWN = '''
+import keras
+import tensorflow as tf
+from models.tasks.classification import Classification
+
+
+def net(inputs, outputs, width=8):
+    x = images = keras.Input(inputs.shape, name="features")
+    x = keras.layers.Dense(width, activation="relu")(x)
+    x = keras.layers.Dropout(0.2)(x)
+    return keras.Model(images, keras.layers.Dense(outputs.size)(x))
+
+
+def focal(labels, outputs):
+    """Of int64 [B] classes and float32 [B, classes] logits: float32 [B]."""
+    chance = tf.gather(tf.nn.softmax(outputs), labels, batch_dims=1)
+    return -((1 - chance) ** 2) * tf.math.log(chance + 1e-7)
+
+
+def sure(labels, outputs):
+    """How sure of itself the network is: [B]."""
+    return tf.reduce_max(tf.nn.softmax(outputs), axis=-1)
+
+
+sure.direction = "max"
+
+
+class Careful(Classification):
+    """Classes, of which a wrong sure answer costs more."""
+
+    name = "careful"
+    losses = {"focal": lambda outputs: focal}
+'''
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A row of the table.
+
+    Attributes:
+        flags: of `train`, beside those of every case.
+        reasons: why a promise does not apply, by its name.
+    """
+
+    flags: tuple[str, ...]
+    reasons: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _case(text: str) -> Case:
+    """A case by its flags, without their dashes, with blanks between."""
+    return Case(tuple(f"--{flag}" for flag in text.split()))
+
+
+_IMAGES = "model=cnn model_args=width=4,depth=1"
+_VECTORS = "model=mlp model_args=width=8,depth=1,dropout=0.2"
+CASES = {
+    "image_in_files": _case(
+        f"dataset=pictures {_IMAGES} augment=flip,translate=1 cache=none"
+    ),
+    "image_in_arrays": _case(f"dataset=images.npz {_IMAGES} augment=flip,mixup=0.2"),
+    "vector_classification": _case(f"dataset=classes.npz {_VECTORS}"),
+    "vector_regression": _case(f"dataset=values.npz {_VECTORS}"),
+    "vector_multilabel": _case(f"dataset=sets.npz {_VECTORS}"),
+    "table_classification": _case(f"dataset=table.csv target=kind {_VECTORS}"),
+    "table_regression": _case(f"dataset=table.csv target=price {_VECTORS}"),
+    "table_multilabel": _case(f"dataset=table.csv target=tags {_VECTORS}"),
+    "own_model": _case("dataset=classes.npz model=models:net"),
+    "own_loss_and_metric": _case(
+        f"dataset=classes.npz {_VECTORS} loss=models:focal metrics=models:sure"
+    ),
+    "own_task": _case(f"dataset=classes.npz {_VECTORS} task=models:Careful"),
+}
+
+
+def write(folder: pathlib.Path) -> None:
+    """Writes every case's data, and the user's file, into `folder`."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 3, EXAMPLES)
+    vectors = (rng.normal(size=(EXAMPLES, 5)) + kinds[:, None]).astype(np.float32)
+    values = vectors @ rng.normal(size=(5, 2)).astype(np.float32) + 10
+    sets = (rng.random((EXAMPLES, 3)) < [0.5, 0.4, 0.3]).astype(np.uint8)
+    np.savez(folder / "classes.npz", x_train=vectors, y_train=kinds)
+    np.savez(folder / "values.npz", x_train=vectors, y_train=values)
+    np.savez(folder / "sets.npz", x_train=vectors, y_train=sets)
+    images = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
+    images[np.arange(EXAMPLES), kinds] = 255
+    np.savez(folder / "images.npz", x_train=images, y_train=kinds)
+    for number, (image, kind) in enumerate(zip(images, kinds, strict=True)):
+        place = folder / "pictures" / f"kind{kind}"
+        place.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place / f"{number:03}.png"), image)
+    _write_table(folder / "table.csv", rng, kinds, vectors, sets)
+    (folder / "models.py").write_text(OWN)
+
+
+def _write_table(
+    path: pathlib.Path,
+    rng: np.random.Generator,
+    kinds: np.ndarray,
+    vectors: np.ndarray,
+    sets: np.ndarray,
+) -> None:
+    """A number, a category, a boolean and a date, some missing; and three targets."""
+    with open(path, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["size", "color", "new", "made", "kind", "price", "tags"])
+        for row in range(EXAMPLES):
+            tags = ";".join(
+                name
+                for name, mark in zip(("a", "b", "c"), sets[row], strict=True)
+                if mark
+            )
+            rows.writerow(
+                [
+                    "" if row % 17 == 0 else round(float(vectors[row, 0]), 3),
+                    rng.choice(["red", "green", "blue"]),
+                    rng.choice(["true", "false"]),
+                    f"2024-01-{row % 28 + 1:02}",
+                    f"kind{kinds[row]}",
+                    round(float(vectors[row].sum()), 3),
+                    tags,
+                ]
+            )

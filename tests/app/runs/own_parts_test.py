@@ -272,9 +272,8 @@ class ManyTest(OwnPartsRunTest):
         self.train("run")
         said = self.run_command("export", "export", "--run_dir=run")
         self.assertRegex(said, "saved_model.*largest difference")
-        self.assertEqual(
-            self.read("run/export/1/export.json")["task"], "models:Flowers"
-        )
+        task = self.read("run/export/1/export.json")["task"]
+        self.assertEqual(task["name"], "models:Flowers")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,15 @@ from pipelines.config import DataConfig
 from pipelines.dataset import open_dataset, open_whole
 from pipelines.sources.opening import open_source
 from tests.own_folder import OwnFolderTestCase
+from tests.promises import cases
 
 _FILE = """
 import hashlib
+import pathlib
 import numpy as np
 import tensorflow as tf
+from pipelines.sources.folder import FolderSource
+from pipelines.sources.table import TableSource
 from pipelines.features import ClassLabel, ExampleSpec, Vector
 from pipelines.sources.base import TargetsInMemory
 from pipelines.sources.npz import open_npz
@@ -107,6 +111,12 @@ class Misnamed(Lazy):
 class Weighted(Lazy):
     weights = np.zeros(40, np.float32)
 
+def folder():
+    return FolderSource("pictures", pathlib.Path("pictures"))
+
+def table():
+    return TableSource("table", pathlib.Path("table.csv"), "kind", None, None, 0)
+
 def empty():
     class Empty(Lazy):
         def __len__(self):
@@ -135,6 +145,17 @@ class OwnSourceTest(OwnFolderTestCase, tf.test.TestCase):
         batch = next(iter(feed.batches(0)))
         self.assertEqual(batch.inputs.shape, [8, 3])
         self.assertFalse(batch.inputs.dtype.is_integer)
+
+    @parameterized.parameters("folder", "table")
+    def test_ateliers_own_sources_may_be_given(self, name: str) -> None:
+        cases.write(self.folder)
+        self.write("models.py", _FILE)
+        path = {"folder": "pictures", "table": "table.csv"}[name]
+        target = {"folder": None, "table": "kind"}[name]
+        given = open_dataset(DataConfig(dataset=f"models:{name}", batch_size=8))
+        named = DataConfig(dataset=path, target=target, batch_size=8)
+        found = open_dataset(named).summary()
+        self.assertEqual(given.summary()["splits"], found["splits"])
 
     def test_splits_are_taken(self) -> None:
         self.assertLen(self.open("pairs").given_splits["test"], 40)
@@ -177,7 +198,7 @@ class OwnSourceTest(OwnFolderTestCase, tf.test.TestCase):
     )
     def test_what_does_not_fit_is_one_line(self, name: str, message: str) -> None:
         with self.assertRaisesRegex(UserError, message) as caught:
-            self.open(name)
+            open_dataset(DataConfig(dataset=f"models:{name}", batch_size=8))
         self.assertNotIn("\n", str(caught.exception))
 
     def test_flags_of_tables_are_refused(self) -> None:

@@ -30,7 +30,9 @@ class InternalsTest(tf.test.TestCase, parameterized.TestCase):
         listed = dict(zip(chapters[::2], chapters[1::2], strict=True))
         self.assertCountEqual(listed, internals.FENCED)
         for name, chapter in listed.items():
-            names = re.findall(r"^\| `(\w+)` \| \S.* \| \S.* \|$", chapter, re.MULTILINE)
+            names = re.findall(
+                r"^\| `(\w+)` \| \S.* \| \S.* \|$", chapter, re.MULTILINE
+            )
             tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
             self.assertEqual(names, public_parts(tree), name)
 

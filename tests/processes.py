@@ -3,6 +3,7 @@
 A process runs a command as the console script does, and can be killed like any other.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -46,7 +47,10 @@ class Command:
         self._process = _context.Process(
             target=_run, args=(list(arguments), str(log), prepare)
         )
-        self._process.start()
+        # The server imports Atelier where it is first asked: there, and not beside a
+        # file models.py of a test's user.
+        with contextlib.chdir(pathlib.Path(__file__).parents[1]):
+            self._process.start()
 
     @property
     def pid(self) -> int:

@@ -38,6 +38,7 @@ def require_readable(config: TrainConfig, dataset: Dataset, feed: Feed) -> None:
         raise UserError(
             f"--dataset={config.data.dataset} is read by Python, which cannot run on"
             " the workers of parameter servers: expected a folder of image files that"
-            " they see too, or data that fits in their memory: --cache=memory, after"
-            " `atelier pack --decode --image_size=…` if it is too large as it is"
+            " they see too, a source of your own that is native, or data that fits in"
+            " their memory: --cache=memory, after `atelier pack --decode"
+            " --image_size=…` if it is too large as it is"
         )

@@ -115,7 +115,8 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         own_parts.require_known("task", self.task, TASKS, "class")
-        if not own_parts.is_reference(self.task):  # whose losses are its own
+        # A task of the user's own has losses of its own names.
+        if ":" in self.loss or not own_parts.is_reference(self.task):
             own_parts.require_known("loss", self.loss, LOSSES, "function")
         self._check_metrics()
         smoothing = self.label_smoothing

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from app.distribution.cluster import Cluster
 from app.runs import validation_sets
-from app.runs.data import open_data
+from app.runs.data import open_data, read_description
 from app.runs.folder import RunFolder
 from app.runs.network import Network
 from app.runs.trained import load_network
@@ -20,6 +20,8 @@ from app.runs.validation_sets import OWN, ValidationSet
 from base import files
 from models.tasks.base import Task
 from models.tasks.registry import class_of
+from models.tasks.registry import settle as settled
+from pipelines.features import ExampleSpec
 
 
 def settle(folder: RunFolder, cluster: Cluster, own: ValidationSet | None) -> None:
@@ -30,13 +32,14 @@ def settle(folder: RunFolder, cluster: Cluster, own: ValidationSet | None) -> No
       cluster: whose chief does so.
       own: the run's validation split; opened where it is None.
     """
-    name = folder.read_results().get("task", {}).get("name")
-    if not cluster.is_chief or folder.answers.exists() or name is None:
+    if not cluster.is_chief or folder.answers.exists():
         return
-    if not class_of(name).tunes:
+    training = folder.read_config()
+    features = ExampleSpec.from_json(read_description(folder)["features"])
+    asked = settled(training.loss.task, features.target.task)
+    if not class_of(asked).tunes:
         return
     network, step = load_network(folder, "best")
-    training = folder.read_config()
     own = own or ValidationSet(open_data(training), OWN)
     evaluator = validation_sets.make_evaluator(
         own, tf.distribute.get_strategy(), network, training.data.batch_size

@@ -52,7 +52,11 @@ class Results:
         """
         self.values |= {"state": "interrupted", "failure": None}
         task, metrics = network.task, network.metrics.declared
-        self.values["task"] = {"name": task.name, "headline": task.headline}
+        self.values["task"] = {
+            "name": task.name,
+            "class": task.outputs.task,  # a name here, or package.module:class
+            "headline": task.headline,
+        }
         self.values["metrics"] = {m.name: m.to_json() for m in metrics}
         self.values["resumes"] += int(resumed)
 

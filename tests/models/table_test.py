@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -41,6 +42,7 @@ class TableModelTest(parameterized.TestCase, tf.test.TestCase):
         )
 
     @parameterized.product(model=("linear", "mlp"), task=("values", "classes"))
+    @pytest.mark.export
     def test_a_saved_model_answers_raw_rows_alike(self, model: str, task: str) -> None:
         inputs = Inputs("table", (4,), _COLUMNS)
         outputs = (

@@ -3,6 +3,7 @@
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -56,6 +57,7 @@ class AugmentationTest(parameterized.TestCase, tf.test.TestCase):
                 self.assertAllEqual(all_at_once, np.concatenate(pieces))
 
     @parameterized.parameters(_EVERY, *_ONE_BY_ONE)
+    @pytest.mark.slow
     def test_tf_data_and_a_compiled_function_agree_to_the_last_bit(
         self, text: str
     ) -> None:

@@ -5,6 +5,7 @@ from typing import ClassVar
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -127,6 +128,7 @@ class CuttingTest(parameterized.TestCase, tf.test.TestCase):
         self.assertAllEqual(in_parts, expected)
 
     @parameterized.parameters("folder", "decoded")
+    @pytest.mark.slow
     def test_a_later_start_goes_on_with_the_same_images(self, container: str) -> None:
         feed = self._feed(container)
         self.assertAllEqual(self._inputs(feed, 3), self._whole(feed)[3 * _BATCH :])

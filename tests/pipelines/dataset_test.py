@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -48,6 +49,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllEqual(part, other_part)
 
     @parameterized.product(source=("digits", "pets"), augment=("", _AUGMENT))
+    @pytest.mark.slow
     def test_held_and_streamed_batches_are_equal(
         self, source: str, augment: str
     ) -> None:
@@ -82,6 +84,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
             self.assertIs(stream.options().autotune.enabled, False)
 
     @parameterized.parameters("memory", "none")
+    @pytest.mark.slow
     def test_a_stream_begins_at_any_step(self, cache: str) -> None:
         feed = _feed(self._pets(cache=cache), _AUGMENT)
         whole = _streamed(feed, 0, 9)
@@ -89,6 +92,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
             self._assert_same(batch, later)
 
     @parameterized.product(cache=("memory", "none"), replicas=(2, 3))
+    @pytest.mark.slow
     def test_slices_of_replicas_are_the_global_batch(
         self, cache: str, replicas: int
     ) -> None:

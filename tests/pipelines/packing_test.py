@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl.testing import parameterized
@@ -70,6 +71,7 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
             for parts in zip(*map(iter, slices), strict=True)
         ]
 
+    @pytest.mark.slow
     def test_the_order_is_the_same_from_every_container(self) -> None:
         expected = self._epochs(self._open(str(self.folder)))
         first = np.concatenate(expected)[:18].reshape(18, -1)
@@ -88,6 +90,7 @@ class PackingTest(parameterized.TestCase, tf.test.TestCase):
                     self.assertAllEqual(found, expected)
 
     @parameterized.parameters("array_record", "tfrecord")
+    @pytest.mark.slow
     def test_tensorflow_datasets_opens_it(self, file_format: str) -> None:
         dataset = self._open(str(self.folder))
         for decode in (False, True):

@@ -103,10 +103,11 @@ def copies(root: pathlib.Path) -> list[str]:
         f"{name}:{line} {check}: is in {home}"
         for room in ROOMS
         for path in sorted((root / room).rglob("*.py"))
+        for tree in [ast.parse(path.read_text(encoding="utf-8"))]
         for check, (find, home) in CHECKS.items()
         if (name := path.relative_to(root).as_posix()) != home
         and (check, name) not in _REASONS
-        for line in sorted(set(find(ast.parse(path.read_text(encoding="utf-8")))))
+        for line in sorted(set(find(tree)))
     ]
 
 

@@ -100,6 +100,7 @@ class FiguresTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(curves._series(lines, "loss"), {"train": [(2.0, 0.5)]})
 
     @parameterized.parameters(2, 10, 120)
+    @pytest.mark.slow
     def test_classification_is_drawn(self, classes: int) -> None:
         write_predictions(self.run_dir, "test", classified(classes))
         drawn = figures.draw_evaluation(self.run_dir, "test")

@@ -6,9 +6,11 @@ import pathlib
 import signal
 import time
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
+from app.commands import train
 from app.configs.searching import AgentConfig
 from app.searching import outcomes
 from app.searching.folder import SearchFolder
@@ -66,7 +68,7 @@ class OutcomesTest(tf.test.TestCase, parameterized.TestCase):
 
     def ended(self, *flags: str, kill: bool = False) -> int:
         """The exit status of a real trial."""
-        starter = Starter(AgentConfig(warm=False))
+        starter = Starter(AgentConfig(warm=False), train.run)
         given = ["--dataset=digits", f"--run_dir={self.run.path}", *QUICK, *flags]
         process = starter.start(0, given, self.folder.log("0001"), self.failure)
         if kill:
@@ -79,6 +81,7 @@ class OutcomesTest(tf.test.TestCase, parameterized.TestCase):
         assert process.exitcode is not None
         return process.exitcode
 
+    @pytest.mark.process
     def test_a_mistake_leaves_its_words_and_no_run_folder(self) -> None:
         status = self.ended("--batch_size=5000")
         found = outcomes.of_exit(self.run, LOSS, None, status, self.failure)
@@ -86,6 +89,7 @@ class OutcomesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertRegex(found.reason, "^invalid flags: .*5000")
         self.assertFalse(self.run.path.exists())
 
+    @pytest.mark.process
     def test_a_killed_trial_leaves_nothing_and_its_signal_decides(self) -> None:
         status = self.ended("--epochs=500", "--batch_size=256", kill=True)
         self.assertEqual(status, -signal.SIGKILL)
@@ -97,11 +101,12 @@ class OutcomesTest(tf.test.TestCase, parameterized.TestCase):
         results = self.run.read_results()
         self.assertEqual((results["state"], results["failure"]), ("interrupted", None))
 
+    @pytest.mark.process
     def test_the_first_trial_tells_directions_of_every_set(self) -> None:
         answer = self.folder.path / "answer.json"
         given = ["--dataset=digits", f"--run_dir={self.run.path}", *QUICK]
         log = self.folder.log("rehearsal")
-        starter = Starter(AgentConfig(warm=False))
+        starter = Starter(AgentConfig(warm=False), train.run)
         self.assertEqual(starter.rehearse(given, log, answer), 0)
         told = json.loads(answer.read_text())
         self.assertEqual(told["monitor"], "validation/accuracy")

@@ -77,6 +77,7 @@ class Misdescribed(Classification):
 
 
 @pytest.mark.export
+@pytest.mark.export
 class OwnTaskTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -176,6 +177,7 @@ class OwnTaskTest(tf.test.TestCase):
             )
 
 
+@pytest.mark.export
 @pytest.mark.export
 class ManifestTest(parameterized.TestCase, tf.test.TestCase):
     def setUp(self) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -33,6 +34,7 @@ class LayerNormalizationTest(tf.test.TestCase, parameterized.TestCase):
         shape=((8, 6), (4, 5, 12), (2, 3, 4, 8)),
         dtype=("float32", "mixed_bfloat16", "mixed_float16"),
     )
+    @pytest.mark.slow
     def test_outputs_and_gradients_are_keras(
         self, shape: tuple[int, ...], dtype: str
     ) -> None:

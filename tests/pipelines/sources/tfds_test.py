@@ -5,6 +5,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl.testing import parameterized
@@ -46,6 +47,7 @@ class TfdsTest(parameterized.TestCase, tf.test.TestCase):
                 self.assertAllEqual(part, other_part)
 
     @parameterized.product(format=("array_record", "tfrecord"), decode=(False, True))
+    @pytest.mark.slow
     def test_a_folder_of_tfds_and_its_name_give_what_was_packed(
         self, **flags: object
     ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from base.errors import UserError
 from base.given import Given
+from pipelines import array_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
     from pipelines.features import ExampleSpec
     from pipelines.sources.base import Source
 
-# Arrays without names, by their number.
-_NAMES = {
-    2: ("x_train", "y_train"),
-    4: ("x_train", "y_train", "x_test", "y_test"),
-    6: ("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test"),
-}
 _EXPECTED = (
     "expected a name or path as --dataset takes it, arrays (x, y) or (x_train, y_train,"
     " x_test, y_test), a dict of arrays x_train, y_train, …, or a table of pandas or"
@@ -32,24 +27,15 @@ def hand_over(data: Any) -> Given:
     """What stands for data in memory.
 
     Args:
-      data: arrays by the names of an npz file, or in the order of `_NAMES`, pairs in
-        pairs as Keras' load_data gives them; or a table.
+      data: arrays by the names of an npz file, or without names as `array_names` has
+        them; or a table.
 
     Raises:
       UserError: it is nothing of these.
     """
     if is_table(data):
         return _table(as_table(data))
-    if isinstance(data, Mapping):
-        return _arrays({str(name): values for name, values in data.items()})
-    if isinstance(data, list | tuple):
-        parts = list(data)
-        if all(isinstance(part, tuple) and len(part) == 2 for part in parts):
-            parts = [values for pair in parts for values in pair]
-        if len(parts) in _NAMES:
-            return _arrays(dict(zip(_NAMES[len(parts)], parts, strict=True)))
-        raise UserError(f"dataset: received {len(parts)} arrays; {_EXPECTED}")
-    raise UserError(f"dataset: received a {type(data).__name__}; {_EXPECTED}")
+    return _arrays(array_names.named("dataset", data, _EXPECTED))
 
 
 def is_table(data: Any) -> bool:

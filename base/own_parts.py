@@ -52,8 +52,12 @@ def is_reference(text: str) -> bool:
 
 
 def references_in(text: str) -> list[str]:
-    """The references in a flag's value, such as `flip,mine:blur` or `mine:f:max`."""
-    parts = (":".join(part.strip().split(":")[:2]) for part in text.split(","))
+    """The references in a flag's value.
+
+    Such as `flip,mine:blur`, `mine:f:max`, or `clean=mine:data` of validation sets.
+    """
+    items = (part.strip().rpartition("=")[2] for part in text.split(","))
+    parts = (":".join(item.split(":")[:2]) for item in items)
     return list(filter(is_reference, parts))
 
 
@@ -135,7 +139,8 @@ def require_takes(flag: str, reference: str, part: Any, signature: str) -> None:
     Raises:
         UserError: It takes other arguments.
     """
-    arguments = signature.partition(")")[0].strip("(").split(",")
+    names = signature.partition(")")[0].strip("(")
+    arguments = names.split(",") if names else []
     try:
         found = inspect.signature(part)
     except (TypeError, ValueError):

@@ -195,7 +195,10 @@ def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variabl
 
 
 def inner_optimizer(optimizer: keras.optimizers.Optimizer) -> Any:
-    """The optimizer that scales no losses: itself, or what LossScaleOptimizer holds."""
+    """The optimizer that scales no losses: itself, or what LossScaleOptimizer holds.
+
+    Relies on `LossScaleOptimizer.inner_optimizer`, which is not documented.
+    """
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from base import own_parts
 from base.errors import UserError, did_you_mean
 from pipelines import color, geometric
 from pipelines.cropping import Cropping
@@ -80,6 +81,8 @@ class Augmentation:
         mixup: mixes neighbours in the global batch, (0, 1), (2, 3)…, and their labels,
             in shares drawn from Beta(mixup, mixup) (Zhang et al. 2018,
             arXiv:1710.09412).
+        own: functions of the user's own, `package.module:name`, after all others and
+            in the order given; see `own_augmentation`.
     """
 
     crop: float = 0.0
@@ -93,6 +96,7 @@ class Augmentation:
     noise: float = 0.0
     cutout: int = 0
     mixup: float = 0.0
+    own: tuple[str, ...] = ()
 
 
 NONE = Augmentation()
@@ -121,17 +125,15 @@ def parse(text: str) -> Augmentation:
         UserError: an unknown name, one named twice, a value missing or out of range.
     """
     values: dict[str, float] = {}
+    own: list[str] = []
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = item.partition("=")
-        if name not in _ARGUMENTS:
-            hint = did_you_mean(name, _ARGUMENTS)
-            raise UserError(
-                f"--augment: {name!r} is not known{hint}. Known are "
-                f"{', '.join(_ARGUMENTS)}, {_EXAMPLE}."
-            )
-        if name in values:
+        if name in values or name in own:
             raise UserError(f"--augment={text}: {name} is given twice; give it once.")
-        values[name] = _parse_value(name, value if "=" in item else None)
+        if name in _ARGUMENTS:
+            values[name] = _parse_value(name, value if "=" in item else None)
+        else:
+            own.append(_own(name, item))
     if "flip" in values and "alternating_flip" in values:
         raise UserError(
             f"--augment={text}: flip and alternating_flip both mirror; leave one out."
@@ -141,7 +143,27 @@ def parse(text: str) -> Augmentation:
             f"--augment={text}: reflect is what translate and rotate bring in; add one "
             "of them, or leave it out."
         )
-    return Augmentation(**values)  # type: ignore[arg-type]
+    return Augmentation(own=tuple(own), **values)  # type: ignore[arg-type]
+
+
+def _own(name: str, item: str) -> str:
+    """The reference that an item of `--augment` is.
+
+    Raises:
+        UserError: it is none, or has a value.
+    """
+    if not own_parts.is_reference(name):
+        hint = did_you_mean(name, _ARGUMENTS)
+        raise UserError(
+            f"--augment: {name!r} is not known{hint}. Known are "
+            f"{', '.join(_ARGUMENTS)}, {_EXAMPLE}, and functions of your own, "
+            f"{own_parts.FORM}."
+        )
+    if name != item:
+        raise UserError(
+            f"--augment: received {item}; expected {name}, without a value."
+        )
+    return name
 
 
 def _parse_value(name: str, value: str | None) -> float:

@@ -23,8 +23,9 @@ class DataConfig:
         "a folder that `pack` or TensorFlow Datasets wrote; `tfds:NAME[/CONFIG]`; "
         "the same in an uncompressed *.tar; *.npz or *.h5 of arrays x_train, y_train, "
         "with or without x_validation…, x_test… (integer targets are classes, floats "
-        "are values, 0 and 1 [n,labels] sets of labels); or a table, *.csv or "
-        "*.parquet, with --target.",
+        "are values, 0 and 1 [n,labels] sets of labels); a table, *.csv or *.parquet, "
+        "with --target; or package.module:function of your own, which gives a source "
+        "or arrays.",
     )
     target: str | None = flag(
         None,
@@ -77,7 +78,9 @@ class DataConfig:
         "Known: crop[=MIN_AREA], flip or alternating_flip, translate=PIXELS, "
         "rotate=DEGREES, reflect (what these two bring in is the image mirrored at its "
         "border, not black), brightness=FRACTION, contrast=FRACTION, noise=STD, "
-        "cutout=PIXELS, mixup=ALPHA. Applied in this order, whatever the order given.",
+        "cutout=PIXELS, mixup=ALPHA. Applied in this order, whatever the order given; "
+        "after them functions of your own, package.module:function, (images, keys) -> "
+        "images.",
     )
     cache: str = flag(
         "auto",

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from base.errors import UserError
 from pipelines import augmentation as augmentations
-from pipelines import compatibility, sample_weights
+from pipelines import compatibility, own_augmentation, sample_weights
 from pipelines import splits as splitting
 from pipelines.augmentation import Augmentation
 from pipelines.batch import Batch
@@ -165,6 +165,7 @@ class Dataset:
         compatibility.check_augmentation(
             augmentation, self.config, self.source, originals=self._crops_originals
         )
+        own_augmentation.check(augmentation.own, self.features.input.complete_shape)
         cropping: Cropping | None = None
         held = None
         if augmentation.crop and self._crops_originals:

@@ -58,6 +58,17 @@ def normal(seed: int, positions: tf.Tensor, draw: str, elements: int) -> tf.Tens
     return from_quantiles(seed, positions, draw, elements, _normal_quantiles())
 
 
+def keys(seed: int, positions: tf.Tensor, draw: str) -> tf.Tensor:
+    """Seeds for TensorFlow's own stateless draws: int64 [k, 2].
+
+    Args:
+        seed: as for `uniform`.
+        positions: as for `uniform`.
+        draw: as for `uniform`.
+    """
+    return tf.bitcast(_words(seed, positions, draw, 2), tf.int64)
+
+
 def quantile_levels() -> np.ndarray:
     """The probabilities whose quantiles form a table: float64 [QUANTILES]."""
     return (np.arange(QUANTILES) + 0.5) / QUANTILES

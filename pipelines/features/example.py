@@ -64,7 +64,7 @@ class ExampleSpec:
             labels: a batch of the target.
             draws: what the changes are keyed by.
         """
-        from pipelines import color
+        from pipelines import color, own_augmentation
 
         inputs = self.input.moved(augmentation, inputs, draws)
         labels = self.target.moved(augmentation, labels, draws)
@@ -75,6 +75,10 @@ class ExampleSpec:
                 augmentation.mixup,
                 draws.positions,
                 draws.seed,
+            )
+        if augmentation.own:
+            inputs = own_augmentation.apply(
+                augmentation.own, inputs, draws.positions, draws.seed
             )
         return inputs, labels
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from base import given
+from base import given, own_parts
 from base.errors import UserError, did_you_mean
 from pipelines.config import DataConfig
 from pipelines.features import ExampleSpec
@@ -164,8 +164,18 @@ def _hdf5(asked: Asked) -> Source:
     return HDF5Source(asked.name, asked.path)
 
 
+def _own(asked: Asked) -> Source:
+    from pipelines.sources.own import open_own
+
+    return open_own(asked.name)
+
+
 def _is_compressed(asked: Asked) -> bool:
     return asked.path.is_file() and asked.path.name.lower().endswith(_COMPRESSED)
+
+
+def _is_own(asked: Asked) -> bool:
+    return own_parts.is_reference(asked.name) and not asked.path.exists()
 
 
 _TABLES = (".csv", ".parquet")
@@ -182,8 +192,10 @@ OPENERS: tuple[Opener, ...] = (
     Opener(lambda asked: asked.suffix == ".tar", _tar),
     Opener(lambda asked: asked.suffix == ".npz", _npz),
     Opener(lambda asked: asked.suffix in (".h5", ".hdf5"), _hdf5),
+    Opener(_is_own, _own),
 )
 _KNOWN = (
     "'digits', tfds:NAME, folders of images (CLASS/*.jpg, jpeg, png, bmp, gif) or "
-    "packed, files *.tar, *.npz, *.h5, *.hdf5, *.csv, *.parquet"
+    "packed, files *.tar, *.npz, *.h5, *.hdf5, *.csv, *.parquet, and your own "
+    f"{own_parts.FORM}"
 )

@@ -175,6 +175,7 @@ class RecordTest(OwnFolderTestCase):
         ("mine:f", ["mine:f"]),
         ("mine:f:max, b.c:D", ["mine:f", "b.c:D"]),
         ("flip,shift=2,mine:blur", ["mine:blur"]),
+        ("clean=mine:data,noisy=b.c:D,far=folder", ["mine:data", "b.c:D"]),
         ("adamw", []),
         ("tfds:mnist/3.*.*", []),
     )

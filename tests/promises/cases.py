@@ -15,9 +15,14 @@ BATCH = 16
 
 # What a user writes beside the data: a file called as one of Atelier's rooms.
 OWN = '''
+import hashlib
+
 import keras
+import numpy as np
 import tensorflow as tf
 from models.tasks.classification import Classification
+from pipelines.features import ClassLabel, ExampleSpec, Vector
+from pipelines.sources.base import TargetsInMemory
 
 
 def net(inputs, outputs, width=8):
@@ -46,6 +51,41 @@ class Careful(Classification):
 
     name = "careful"
     losses = {"focal": lambda outputs: focal}
+
+
+class Blobs(TargetsInMemory):
+    """Vectors, looked up by Python."""
+
+    features = ExampleSpec(Vector((5,)), ClassLabel(("a", "b", "c")))
+
+    def __init__(self):
+        with np.load("classes.npz") as arrays:
+            self.rows = arrays["x_train"]
+            self.hold_targets(arrays["y_train"])
+
+    def content_hashes(self):
+        digests = [hashlib.sha256(row.tobytes()).digest() for row in self.rows]
+        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+
+    def read(self, indices):
+        return self.rows[indices]
+
+    def lookup(self, indices):
+        rows = tf.numpy_function(self.read, [indices], tf.float32, stateful=False)
+        return tf.ensure_shape(rows, [*indices.shape, 5])
+
+    def describe(self, index):
+        return f"row {index} of classes.npz"
+
+
+def speckle(images, keys):
+    """Noise of each image's own: float32 [B,H,W,C]."""
+    noise = tf.map_fn(
+        lambda key: tf.random.stateless_uniform(images.shape[1:], key, -20.0, 20.0),
+        keys,
+        fn_output_signature=tf.float32,
+    )
+    return tf.clip_by_value(images + noise, 0, 255)
 '''
 
 
@@ -85,6 +125,11 @@ CASES = {
         f"dataset=classes.npz {_VECTORS} loss=models:focal metrics=models:sure"
     ),
     "own_task": _case(f"dataset=classes.npz {_VECTORS} task=models:Careful"),
+    "own_source": _case(f"dataset=models:Blobs {_VECTORS} cache=none"),
+    "own_augmentation": _case(
+        "dataset=images.npz model=mlp model_args=width=8,depth=1"
+        " augment=models:speckle,flip"
+    ),
 }
 
 

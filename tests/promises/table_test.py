@@ -13,6 +13,7 @@ import signal
 import tempfile
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import parameterized
@@ -35,7 +36,7 @@ QUICK = (
     "--threads=1",
 )
 # Replicas draw dropout of their own, and what mixes or normalizes goes by shares.
-ALIKE_ON_REPLICAS = ("--augment=", "--model_args=")
+ALIKE_ON_REPLICAS = ("--augment=flip", "--model_args=")
 TASKS = [name for name in CASES if name.startswith(("vector", "own_task"))]
 
 
@@ -96,6 +97,28 @@ class PromisesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertNotEqual(
             forgot["weights_sha256"], self.whole(case)["weights_sha256"]
         )
+
+    def test_an_augmentation_without_its_keys_does_not(self) -> None:
+        run = "keyless"
+        self.train("own_augmentation", run, prepare=draw_keys_anew)
+        self.assertNotEqual(
+            outcome(self.root / run)["weights_sha256"],
+            self.whole("own_augmentation")["weights_sha256"],
+        )
+
+    def test_a_source_that_gives_other_data_does_not_resume(self) -> None:
+        case, run = "own_source", "other-data"
+        flags = (f"--run_dir={run}", *QUICK, *CASES[case].flags)
+        self.run_to(75, "train", *flags, "--stop_after=1")
+        with np.load(self.root / "classes.npz") as arrays:
+            before = dict(arrays)
+        try:
+            changed = before | {"x_train": before["x_train"] + 1}
+            np.savez(self.root / "classes.npz", **changed)
+            said = self.run_to(2, "train", *flags)
+        finally:
+            np.savez(self.root / "classes.npz", **before)
+        self.assertIn("--dataset=models:Blobs: the train split has changed", said)
 
     @parameterized.parameters(*CASES)
     def test_every_example_counts_once(self, case: str) -> None:
@@ -168,6 +191,17 @@ def become(root: pathlib.Path, also: Callable[[], None] | None) -> None:
     os.chdir(root)
     if also is not None:
         also()
+
+
+def draw_keys_anew() -> None:
+    """Has the keys of augmentations be of this process alone."""
+    import secrets
+
+    from pipelines import randomness
+
+    keys = randomness.keys
+    own = secrets.randbits(32)
+    randomness.keys = lambda seed, positions, draw: keys(own, positions, draw)
 
 
 def pause_at_checkpoints() -> None:

@@ -1,6 +1,8 @@
 """Private parts of TensorFlow, Keras and KerasTuner are reached in few files."""
 
+import ast
 import pathlib
+import re
 import tempfile
 
 import tensorflow as tf
@@ -21,6 +23,18 @@ class InternalsTest(tf.test.TestCase, parameterized.TestCase):
             room = name.partition("/")[0]
             found = self.breaches(room, (ROOT / name).read_text())
             self.assertNotEmpty(found, f"{name} reaches into nothing")
+
+    def test_the_page_lists_what_may_and_no_more(self) -> None:
+        page = (ROOT / "docs/internals.md").read_text(encoding="utf-8")
+        chapters = re.split(r"^## `(.*)`$", page, flags=re.MULTILINE)[1:]
+        listed = dict(zip(chapters[::2], chapters[1::2], strict=True))
+        self.assertCountEqual(listed, internals.FENCED)
+        for name, chapter in listed.items():
+            names = re.findall(
+                r"^\| `(\w+)` \| \S.* \| \S.* \|$", chapter, re.MULTILINE
+            )
+            tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+            self.assertEqual(names, public_parts(tree), name)
 
     @parameterized.parameters(
         ("app", "strategy.extended._update = 1", "strategy.extended._update"),
@@ -63,6 +77,13 @@ class InternalsTest(tf.test.TestCase, parameterized.TestCase):
         (root / room).mkdir()
         (root / room / "made_up.py").write_text(code)
         return internals.breaches(root)
+
+
+def public_parts(tree: ast.Module) -> list[str]:
+    """The functions and classes of a module, but for those that are its own."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    found = [node.name for node in tree.body if isinstance(node, kinds)]
+    return [name for name in found if not name.startswith("_")]
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from base.errors import UserError
 from models.layers.table_encoding import TableEncoding
 from models.layers.whitening import Whitening
-from models.spec import Inputs
+from models.spec import Column, Inputs
 
 
 def stack_layers(
@@ -137,4 +139,54 @@ def require_image(model: str, inputs: Inputs, smallest: int = 1) -> None:
         raise UserError(
             f"model {model} received images of {height}x{width} pixels: expected at "
             f"least {smallest}x{smallest}; enlarge them with --image_size={smallest}"
+        )
+
+
+def random_inputs(inputs: Inputs, batch: int) -> Any:
+    """Inputs of so many examples, as a batch has them, the same at each call."""
+    generator = np.random.default_rng(0)
+    match inputs.kind:
+        case "image":
+            pixels = generator.random((batch, *inputs.shape)) * 255
+            return tf.constant(pixels, tf.float32)
+        case "vector":
+            return tf.constant(generator.random((batch, *inputs.shape)), tf.float32)
+        case "table":
+            return _random_rows(inputs.columns, batch, generator)
+        case _:
+            raise _no_first_layers(inputs)
+
+
+def _random_rows(
+    columns: Sequence[Column], batch: int, generator: np.random.Generator
+) -> dict[str, tf.Tensor]:
+    numbers = [
+        generator.integers(2, size=batch)
+        if column.is_boolean
+        else column.mean + column.std * generator.random(batch)
+        for column in columns
+        if not column.is_text
+    ]
+    texts = [
+        generator.choice(column.vocabulary or ("",), batch)
+        for column in columns
+        if column.is_text
+    ]
+    rows: dict[str, tf.Tensor] = {}
+    if numbers:
+        rows["numbers"] = tf.constant(np.stack(numbers, 1), tf.float32)
+    if texts:
+        rows["texts"] = tf.constant(np.stack(texts, 1), tf.string)
+    return rows
+
+
+def require_images(flag: str, inputs: Inputs) -> None:
+    """Refuses a flag that is for images where there are none.
+
+    Raises:
+        UserError: The inputs are no images.
+    """
+    if inputs.kind != "image":
+        raise UserError(
+            f"{flag} with {inputs.kind} inputs: expected images; leave it out"
         )

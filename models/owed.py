@@ -5,7 +5,7 @@ without a word and learn nothing, is one line here. Read `check_model`.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from base.errors import UserError
+from models.inputs import random_inputs
 from models.losses import PerExampleLoss, require_per_example
 from models.metrics import Metrics
-from models.spec import Column, Inputs, Outputs
+from models.spec import Inputs, Outputs
 
 if TYPE_CHECKING:
     from models.tasks.base import Task
@@ -59,7 +60,7 @@ def check_model(
             f"{asked} is compiled: its own loss, optimizer and metrics are not used, "
             "but those of --loss, --optimizer and --metrics"
         )
-    examples = random_inputs(inputs)
+    examples = random_inputs(inputs, _BATCH)
     forward, given = _traced(asked, model, examples)
     made = forward.structured_outputs
     _require_tensor(asked, made, task.outputs)
@@ -120,39 +121,6 @@ def check_measures(
         tf.TensorSpec([_BATCH, *labels.shape[1:]], labels.dtype),
         tf.TensorSpec([_BATCH, outputs.size], tf.float32),
     )
-
-
-def random_inputs(inputs: Inputs) -> Any:
-    """Inputs of some examples, as a batch has them."""
-    generator = np.random.default_rng(0)
-    if inputs.kind == "table":
-        return _random_rows(inputs.columns, generator)
-    most = 255 if inputs.kind == "image" else 1
-    values = generator.random((_BATCH, *inputs.shape)) * most
-    return tf.constant(values, tf.float32)
-
-
-def _random_rows(
-    columns: Sequence[Column], generator: np.random.Generator
-) -> dict[str, tf.Tensor]:
-    numbers = [
-        column.mean + column.std * generator.random(_BATCH)
-        if column.kind == "numeric"
-        else generator.integers(2, size=_BATCH)
-        for column in columns
-        if column.kind != "categorical"
-    ]
-    texts = [
-        generator.choice(column.vocabulary or ("",), _BATCH)
-        for column in columns
-        if column.kind == "categorical"
-    ]
-    rows: dict[str, tf.Tensor] = {}
-    if numbers:
-        rows["numbers"] = tf.constant(np.stack(numbers, 1), tf.float32)
-    if texts:
-        rows["texts"] = tf.constant(np.stack(texts, 1), tf.string)
-    return rows
 
 
 def _traced(asked: str, model: keras.Model, examples: Any) -> tuple[Any, Any]:

@@ -186,14 +186,10 @@ def _require_whitening_used(name: str, model: "keras.Model", inputs: Inputs) -> 
 def _averaging(model: "keras.Model", inputs: Inputs, views: str) -> "keras.Model":
     import keras
 
-    from models.inputs import input_tensor
+    from models.inputs import input_tensor, require_images
     from models.layers.views import AveragedViews
 
-    if inputs.kind != "image":
-        raise UserError(
-            f"--test_time_augmentation={views} with {inputs.kind} inputs: expected"
-            " images; leave it out"
-        )
+    require_images(f"--test_time_augmentation={views}", inputs)
     images = input_tensor(inputs)
     averaged = AveragedViews(model, views, dtype="float32", name="views")(images)
     return keras.Model(images, averaged, name=model.name)

@@ -33,6 +33,16 @@ class Column:
         if self.kind not in _COLUMN_KINDS:
             raise unknown("kind of column", self.kind, _COLUMN_KINDS)
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are texts, one of `vocabulary`; else they are numbers."""
+        return self.kind == "categorical"
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether its values are 0 and 1."""
+        return self.kind == "boolean"
+
 
 @dataclasses.dataclass(frozen=True)
 class Patches:

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from app.serving.columns import ServedColumn
+from app.serving.inputs.columns import ServedColumn
 from app.serving.signatures import Contract
 from base import files
 from base.errors import UserError

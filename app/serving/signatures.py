@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from app.serving.columns import ServedColumn
 from app.serving.inputs.base import Given, ServedInput
+from app.serving.inputs.columns import ServedColumn
 from app.serving.inputs.registry import served_input
 from base.errors import UserError
 from models.tasks.base import Answers, AnswerSpec, Task

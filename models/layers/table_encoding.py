@@ -34,10 +34,10 @@ class TableEncoding(keras.layers.Layer):
             column if isinstance(column, Column) else _column(column)
             for column in columns
         )
-        self.number_columns = [c for c in self.columns if c.kind != "categorical"]
-        self.text_columns = [c for c in self.columns if c.kind == "categorical"]
+        self.number_columns = [c for c in self.columns if not c.is_text]
+        self.text_columns = [c for c in self.columns if c.is_text]
         self._width = sum(
-            len(c.vocabulary) if c.kind == "categorical" else 1 for c in self.columns
+            len(c.vocabulary) if c.is_text else 1 for c in self.columns
         ) + sum(c.missing for c in self.columns)
 
     def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -67,7 +67,7 @@ class TableEncoding(keras.layers.Layer):
     def _number_features(self, numbers: tf.Tensor) -> list[tf.Tensor]:
         columns = self.number_columns
         # A boolean is centred and scaled likewise: 0 and 1 become -1 and 1.
-        boolean = [c.kind == "boolean" for c in columns]
+        boolean = [c.is_boolean for c in columns]
         mean = [0.5 if b else c.mean for b, c in zip(boolean, columns, strict=True)]
         std = [0.5 if b else c.std for b, c in zip(boolean, columns, strict=True)]
         missing = tf.math.is_nan(numbers)

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from app.configs.training import PredictionConfig
-from app.serving.columns import ServedColumn
+from app.serving.inputs.columns import ServedColumn
 from pipelines.dataset import Dataset
 from pipelines.features import ExampleSpec
 

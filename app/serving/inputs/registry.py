@@ -1,7 +1,7 @@
 """The served inputs by the feature's name; a kind without a file is refused by name."""
 
-from app.serving.columns import ServedColumn
 from app.serving.inputs.base import ServedInput
+from app.serving.inputs.columns import ServedColumn
 from app.serving.inputs.image import ImageInput
 from app.serving.inputs.table import TableInput
 from app.serving.inputs.vector import VectorInput

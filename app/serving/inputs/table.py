@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from app.configs.training import PredictionConfig
-from app.serving import columns, edge_case_rows
-from app.serving.columns import ServedColumn
+from app.serving.inputs import columns, edge_case_rows
 from app.serving.inputs.base import (
     DEFAULT,
     Arrays,
@@ -22,6 +21,7 @@ from app.serving.inputs.base import (
     Specs,
     first_positions,
 )
+from app.serving.inputs.columns import ServedColumn
 from base.errors import UserError
 from pipelines.dataset import Dataset
 from pipelines.features import ExampleSpec, Table

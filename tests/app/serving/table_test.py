@@ -12,7 +12,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from app.configs import flags
 from app.configs.commands import PredictConfig
-from app.serving import columns, exporting, predict, warmup
+from app.serving import exporting, predict, warmup
+from app.serving.inputs import columns
 from app.serving.inputs import table as table_input
 from app.serving.inputs.base import Given
 from app.serving.inputs.table import TableInput

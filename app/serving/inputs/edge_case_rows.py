@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from app.serving.columns import Rows, ServedColumn
+from app.serving.inputs.columns import Rows, ServedColumn
 
 # Columns that are missing alone in a row of their own, at most.
 _MISSING_ALONE = 32

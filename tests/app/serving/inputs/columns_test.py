@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
-from app.serving import columns, edge_case_rows
+from app.serving.inputs import columns, edge_case_rows
 from pipelines.features import Boolean, Category, Number, TableColumn
 
 COLUMNS = (

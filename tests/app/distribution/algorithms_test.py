@@ -1,4 +1,4 @@
-"""Algorithms: one player as ever, and two, on two replicas, through checkpoints."""
+"""An algorithm of two players, on two replicas and through checkpoints."""
 
 import dataclasses
 import pathlib
@@ -16,7 +16,8 @@ from app.training.inspection import Inspector
 from app.training.segments import SynchronousTrainer
 from app.training.state import TrainState, weights_sha256
 from app.training.step import TrainerParts
-from tests.app.training.two_players import Adversarial, Pair, Scores
+from tests.app.distribution.replicas import on_replicas
+from tests.app.distribution.two_players import Adversarial, Pair, Scores
 
 FEATURES, BATCH, STEPS = 4, 16, 8
 
@@ -53,11 +54,11 @@ class TwoPlayersTest(tf.test.TestCase):
             f"--batch_size={BATCH}",
             "--run_dir=unused",
             "--model=mlp",
-            "--logical_cpus=2",
             "--accumulate=2",
         )
         config = flags.parse(TrainConfig, list(given))
-        self.given = assembly.trainer_parts(assembly.build_parts(config))
+        with on_replicas(2, split=2):
+            self.given = assembly.trainer_parts(assembly.build_parts(config))
         self.assertEqual(self.given.replicas, 2)
 
     def parts(
@@ -229,27 +230,6 @@ class TwoPlayersTest(tf.test.TestCase):
         self.assertAllClose(
             rates, {"learning_rate": 0.01, "learning_rate/generator": 0.05}
         )
-
-
-class OnePlayerTest(tf.test.TestCase):
-    def test_its_names_in_checkpoints_are_those_that_they_always_were(self) -> None:
-        given = ["--run_dir=unused", "--model=linear", "--ema=0.9", "--optimizer=sgd"]
-        parts = assembly.build_parts(flags.parse(TrainConfig, given))
-        (player,) = parts.algorithm.players
-        state = TrainState(parts.network.model, [player], sums=3)
-        self.assertEqual(list(state.arrays()), NAMES)
-
-
-NAMES = [
-    "model/0000/linear/logits/kernel",
-    "model/0001/linear/logits/bias",
-    "average/model/0000/linear/logits/kernel",
-    "average/model/0001/linear/logits/bias",
-    "optimizer/0000/sgd/iteration",
-    "optimizer/0001/sgd/linear_logits_kernel_momentum",
-    "optimizer/0002/sgd/linear_logits_bias_momentum",
-    "sums",
-]
 
 
 if __name__ == "__main__":

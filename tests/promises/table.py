@@ -1,4 +1,4 @@
-"""The table: each promise for each case, with what breaks it taken out as a control.
+"""The columns: each promise for a case, with what breaks it taken out as a control.
 
 A promise is tried by the commands a user gives, in real processes. What does not apply
 says why.
@@ -6,6 +6,7 @@ says why.
 
 import functools
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -13,16 +14,11 @@ import signal
 import tempfile
 from collections.abc import Callable
 
-import numpy as np
-import pytest
 import tensorflow as tf
-from absl.testing import parameterized
 
 from tests.app.training.kill_test import forget_the_optimizer
 from tests.processes import Command, outcome
 from tests.promises.cases import BATCH, CASES, write
-
-pytestmark = pytest.mark.export
 
 QUICK = (
     f"--batch_size={BATCH}",
@@ -37,11 +33,10 @@ QUICK = (
 )
 # Replicas draw dropout of their own, and what mixes or normalizes goes by shares.
 ALIKE_ON_REPLICAS = ("--augment=flip", "--model_args=")
-TASKS = [name for name in CASES if name.startswith(("vector", "own_task"))]
 
 
-class PromisesTest(tf.test.TestCase, parameterized.TestCase):
-    """Each test is a column of the table, each case a row."""
+class PromisesTestCase(tf.test.TestCase):
+    """The columns of the table, each for a case: a row."""
 
     root: pathlib.Path
 
@@ -77,8 +72,8 @@ class PromisesTest(tf.test.TestCase, parameterized.TestCase):
         if reason := CASES[case].reasons.get(promise):
             self.skipTest(f"{promise} of {case}: {reason}")
 
-    @parameterized.parameters(*CASES)
-    def test_killed_it_ends_with_the_same_bits(self, case: str) -> None:
+    def assert_resumes(self, case: str) -> None:
+        """Killed, the same command ends with the same bits."""
         self.skip_what_does_not_apply("resume", case)
         flags = (f"--run_dir=killed-{case}", *QUICK, *CASES[case].flags)
         command = self.command("train", *flags, prepare=pause_at_checkpoints)
@@ -88,8 +83,8 @@ class PromisesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(command.wait(), -signal.SIGKILL, command.output())
         self.assertEqual(self.train(case, f"killed-{case}"), self.whole(case))
 
-    @parameterized.parameters(*TASKS)
-    def test_without_the_optimizer_it_does_not(self, case: str) -> None:
+    def assert_the_optimizer_counts(self, case: str) -> None:
+        """A control: with the optimizer left out of the state, it does not."""
         run, flags = f"forgot-{case}", (*QUICK, *CASES[case].flags)
         given = ("train", f"--run_dir={run}", *flags, "--stop_after=1")
         self.run_to(75, *given, prepare=forget_the_optimizer)
@@ -98,30 +93,8 @@ class PromisesTest(tf.test.TestCase, parameterized.TestCase):
             forgot["weights_sha256"], self.whole(case)["weights_sha256"]
         )
 
-    def test_an_augmentation_without_its_keys_does_not(self) -> None:
-        run = "keyless"
-        self.train("own_augmentation", run, prepare=draw_keys_anew)
-        self.assertNotEqual(
-            outcome(self.root / run)["weights_sha256"],
-            self.whole("own_augmentation")["weights_sha256"],
-        )
-
-    def test_a_source_that_gives_other_data_does_not_resume(self) -> None:
-        case, run = "own_source", "other-data"
-        flags = (f"--run_dir={run}", *QUICK, *CASES[case].flags)
-        self.run_to(75, "train", *flags, "--stop_after=1")
-        with np.load(self.root / "classes.npz") as arrays:
-            before = dict(arrays)
-        try:
-            changed = before | {"x_train": before["x_train"] + 1}
-            np.savez(self.root / "classes.npz", **changed)
-            said = self.run_to(2, "train", *flags)
-        finally:
-            np.savez(self.root / "classes.npz", **before)
-        self.assertIn("--dataset=models:Blobs: the train split has changed", said)
-
-    @parameterized.parameters(*CASES)
-    def test_every_example_counts_once(self, case: str) -> None:
+    def assert_counts(self, case: str) -> None:
+        """Every example that is evaluated counts once, and each of a batch."""
         self.whole(case)
         described = json.loads((self.root / f"whole-{case}/dataset.json").read_text())
         sizes = {n: s["examples"] for n, s in described["splits"].items()}
@@ -132,8 +105,8 @@ class PromisesTest(tf.test.TestCase, parameterized.TestCase):
         said = self.run_to(0, "evaluate", *given)
         self.assertIn(f"test: {sizes['test']} examples", said)
 
-    @parameterized.parameters(*CASES)
-    def test_replicas_train_as_one_device_does(self, case: str) -> None:
+    def assert_replicas_agree(self, case: str) -> None:
+        """Two replicas train as one device does."""
         self.skip_what_does_not_apply("replicas", case)
         alike = [
             text for text in CASES[case].flags if not text.startswith(ALIKE_ON_REPLICAS)
@@ -152,8 +125,8 @@ class PromisesTest(tf.test.TestCase, parameterized.TestCase):
                 elif name.endswith("examples"):
                     self.assertEqual(two[name], value)
 
-    @parameterized.parameters(*CASES)
-    def test_what_serves_is_what_trained(self, case: str) -> None:
+    def assert_serves_what_trained(self, case: str) -> None:
+        """What is exported answers as what trained, with its weights."""
         self.skip_what_does_not_apply("parity", case)
         self.whole(case)
         self.run_to(0, "export", f"--run_dir=whole-{case}")
@@ -163,6 +136,22 @@ class PromisesTest(tf.test.TestCase, parameterized.TestCase):
         for parity in content["parity"].values():
             self.assertLessEqual(parity["largest_difference"], parity["tolerance"])
         self.assertEqual(content["weights_sha256"], self.best_weights(case))
+
+    def assert_ledger(self, case: str) -> None:
+        """Under parameter servers each step is done once, and counted once."""
+        self.skip_what_does_not_apply("ledger", case)
+        run, flags = f"served-{case}", (*QUICK, *CASES[case].flags)
+        flags = (*flags, "--strategy=parameter_server", "--checkpoint_every=1")
+        cluster = ("--workers=2", "--parameter_servers=1", "--restarts=0")
+        command = ("train", f"--run_dir={run}", *flags)
+        self.run_to(0, "launch", *cluster, "--", *command)
+        results = json.loads((self.root / run / "results.json").read_text())
+        self.assertEqual(results["steps"], self.whole(case)["steps"])
+        examples = self.whole(case)["lines"][-1]["validation/examples"]
+        for line in self.lines(run):
+            self.assertEqual(line["examples"], line["step"] * BATCH)
+            self.assertEqual(line["validation/examples"], examples)
+            self.assertTrue(all(map(math.isfinite, line.values())), line)
 
     def best_weights(self, case: str) -> str:
         """SHA-256 of the best checkpoint's weights, taken apart from the export."""
@@ -193,17 +182,6 @@ def become(root: pathlib.Path, also: Callable[[], None] | None) -> None:
         also()
 
 
-def draw_keys_anew() -> None:
-    """Has the keys of augmentations be of this process alone."""
-    import secrets
-
-    from pipelines import randomness
-
-    keys = randomness.keys
-    own = secrets.randbits(32)
-    randomness.keys = lambda seed, positions, draw: keys(own, positions, draw)
-
-
 def pause_at_checkpoints() -> None:
     """Has the process rest after each checkpoint, to be killed before its end."""
     import time
@@ -218,7 +196,3 @@ def pause_at_checkpoints() -> None:
         time.sleep(0.5)
 
     Writer.write = and_rest
-
-
-if __name__ == "__main__":
-    tf.test.main()

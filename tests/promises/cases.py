@@ -109,7 +109,7 @@ def _case(text: str, **reasons: str) -> Case:
 
 _IMAGES = "model=cnn model_args=width=4,depth=1"
 _VECTORS = "model=mlp model_args=width=8,depth=1,dropout=0.2"
-# Parameter servers take 20 s a row, so a row stands for those that it is equal to there.
+# Parameter servers take 20 s a row: one stands for those that it is equal to there.
 _ALIKE = "steps and sums are those of {}, whose examples reach a worker alike"
 CASES = {
     "image_in_files": _case(

@@ -25,6 +25,8 @@ from app.main import main
 from app.runs import numerics, train
 from app.runs.journal import Journal
 from app.training import randomness
+from models import tf_internals
+from models.layers import bias_gradient
 from tests.processes import TIMINGS
 
 pytestmark = pytest.mark.slow
@@ -126,6 +128,9 @@ class ProcessTest(tf.test.TestCase):
         self.assertFalse((self.root / "other").exists())
 
     def test_an_interrupt_pauses_and_the_same_call_resumes_to_the_same_bits(self):
+        # As in a terminal: a shell has its background ignore the signal.
+        ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, ignored)
         whole = self.train("whole")
         handlers = [signal.getsignal(number) for number in SIGNALS]
         with interrupted_at_the_first_segment():
@@ -173,6 +178,10 @@ class PutBackTest(tf.test.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.root = pathlib.Path(self.get_temp_dir())
+        # What other tests of this process have corrected is TensorFlow's own again.
+        self.enterContext(bias_gradient.contained())
+        own = bias_gradient._tensorflow_own
+        tf_internals.replace_gradient("BiasAdd", own)
 
     def test_training_and_what_follows_leave_the_process_as_it_was(self) -> None:
         names = [keras.layers.Dense(1).name]

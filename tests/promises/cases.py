@@ -25,10 +25,10 @@ from pipelines.features import ClassLabel, ExampleSpec, Vector
 from pipelines.sources.base import TargetsInMemory
 
 
-def net(inputs, outputs, width=8):
+def net(inputs, outputs, width=8, dropout=0.2):
     x = images = keras.Input(inputs.shape, name="features")
     x = keras.layers.Dense(width, activation="relu")(x)
-    x = keras.layers.Dropout(0.2)(x)
+    x = keras.layers.Dropout(dropout)(x)
     return keras.Model(images, keras.layers.Dense(outputs.size)(x))
 
 
@@ -96,51 +96,66 @@ class Case:
     Attributes:
         flags: of `train`, beside those of every case.
         reasons: why a promise does not apply, by its name.
+        alike: further flags with which replicas compute what one device does: without
+            draws of their own (dropout), with statistics of the whole batch.
     """
 
     flags: tuple[str, ...]
-    reasons: dict[str, str] = dataclasses.field(default_factory=dict)
+    reasons: dict[str, str]
+    alike: tuple[str, ...]
 
 
-def _case(text: str, **reasons: str) -> Case:
+def _case(text: str, alike: str = "", **reasons: str) -> Case:
     """A case by its flags, without their dashes, with blanks between."""
-    return Case(tuple(f"--{flag}" for flag in text.split()), reasons)
+    flags, more = (
+        tuple(f"--{flag}" for flag in part.split()) for part in (text, alike)
+    )
+    return Case(flags, reasons, more)
 
 
+_WHOLE = "sync_batch_norm"
+_STILL = "model_args=width=8,depth=1,dropout=0"
 _IMAGES = "model=cnn model_args=width=4,depth=1"
 _VECTORS = "model=mlp model_args=width=8,depth=1,dropout=0.2"
 # Parameter servers take 20 s a row: one stands for those that it is equal to there.
 _ALIKE = "steps and sums are those of {}, whose examples reach a worker alike"
 CASES = {
     "image_in_files": _case(
-        f"dataset=pictures {_IMAGES} augment=flip,translate=1 cache=none"
+        f"dataset=pictures {_IMAGES} augment=flip,translate=1 cache=none",
+        _WHOLE,
     ),
     "image_in_arrays": _case(
         f"dataset=images.npz {_IMAGES} augment=flip,mixup=0.2",
+        _WHOLE,
         ledger=_ALIKE.format("image_in_files"),
     ),
     "vector_classification": _case(
         f"dataset=classes.npz {_VECTORS}",
+        _STILL,
         ledger="tests/app/distribution/parameter_server_test trains such",
     ),
-    "vector_regression": _case(f"dataset=values.npz {_VECTORS}"),
-    "vector_multilabel": _case(f"dataset=sets.npz {_VECTORS}"),
-    "table_classification": _case(f"dataset=table.csv target=kind {_VECTORS}"),
+    "vector_regression": _case(f"dataset=values.npz {_VECTORS}", _STILL),
+    "vector_multilabel": _case(f"dataset=sets.npz {_VECTORS}", _STILL),
+    "table_classification": _case(f"dataset=table.csv target=kind {_VECTORS}", _STILL),
     "table_regression": _case(
         f"dataset=table.csv target=price {_VECTORS}",
+        _STILL,
         ledger=_ALIKE.format("table_classification and vector_regression"),
     ),
     "table_multilabel": _case(
         f"dataset=table.csv target=tags {_VECTORS}",
+        _STILL,
         ledger=_ALIKE.format("table_classification and vector_multilabel"),
     ),
-    "own_model": _case("dataset=classes.npz model=models:net"),
+    "own_model": _case("dataset=classes.npz model=models:net", "model_args=dropout=0"),
     "own_loss_and_metric": _case(
-        f"dataset=classes.npz {_VECTORS} loss=models:focal metrics=models:sure"
+        f"dataset=classes.npz {_VECTORS} loss=models:focal metrics=models:sure",
+        _STILL,
     ),
-    "own_task": _case(f"dataset=classes.npz {_VECTORS} task=models:Careful"),
+    "own_task": _case(f"dataset=classes.npz {_VECTORS} task=models:Careful", _STILL),
     "own_source": _case(
         f"dataset=models:Blobs {_VECTORS} cache=none",
+        _STILL,
         ledger="what Python reads is refused by name, see tests/app/runs/own_data_test",
     ),
     "own_augmentation": _case(

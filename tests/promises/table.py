@@ -31,8 +31,6 @@ QUICK = (
     "--nofigures",
     "--threads=1",
 )
-# Replicas draw dropout of their own, and what mixes or normalizes goes by shares.
-ALIKE_ON_REPLICAS = ("--augment=flip", "--model_args=")
 
 
 class PromisesTestCase(tf.test.TestCase):
@@ -108,14 +106,11 @@ class PromisesTestCase(tf.test.TestCase):
     def assert_replicas_agree(self, case: str) -> None:
         """Two replicas train as one device does."""
         self.skip_what_does_not_apply("replicas", case)
-        alike = [
-            text for text in CASES[case].flags if not text.startswith(ALIKE_ON_REPLICAS)
-        ]
         lines = []
         for count in (1, 2):
             run = f"replicas-{count}-{case}"
-            more = ("--model_args=dropout=0",) if "--model=mlp" in alike else ()
-            flags = (*QUICK, *alike, *more, f"--logical_cpus={count}", "--epochs=1")
+            flags = (*QUICK, *CASES[case].flags, *CASES[case].alike)
+            flags = (*flags, f"--logical_cpus={count}", "--epochs=1")
             self.run_to(0, "train", f"--run_dir={run}", *flags)
             lines.append(self.lines(run))
         for one, two in zip(*lines, strict=True):

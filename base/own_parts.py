@@ -12,12 +12,14 @@ import pathlib
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from base import given, own_modules
+from base import given
 from base.errors import UserError, did_you_mean, unknown
 from base.fields import require
-from base.files import sha256_of
+
+if TYPE_CHECKING:
+    from base.own_modules import OwnFolder
 
 FORM = "package.module:name"
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -102,7 +104,7 @@ def load(flag: str, reference: str) -> Any:
     if not hasattr(module, name):
         defined = _defined_in(module)
         listed = ", ".join(defined) if defined else "nothing of that kind"
-        folder = own_modules.working_folder()
+        folder = _working_folder()
         elsewhere = f", and {folder.path} has no {module_name}.py"
         raise UserError(
             f"{asked}: {module.__file__} has no {name!r}{did_you_mean(name, defined)}; "
@@ -188,7 +190,7 @@ def changes(
 
 def _module(asked: str, name: str) -> types.ModuleType:
     """The module `name`, of the user's folder or installed."""
-    folder = own_modules.working_folder()
+    folder = _working_folder()
     file = folder.file_of(name)
     try:
         return folder.load(name) if file else importlib.import_module(name)
@@ -227,18 +229,26 @@ def _note(reference: str, module: types.ModuleType) -> None:
     if module.__file__ is None:
         return
     path = pathlib.Path(module.__file__)
-    digest = own_modules.working_folder().sha256.get(path)
+    digest = _working_folder().sha256.get(path)
     if digest is None:  # an installed package
+        from base.files import sha256_of
+
         digest = sha256_of(path)
     _loaded[reference] = OwnPart(reference, str(path), digest)
 
 
 def _imported_beside() -> list[OwnPart]:
     """Every file of the user's folder that was run, by its module's name."""
-    folder = own_modules.working_folder()
+    folder = _working_folder()
     parts = []
     for path, digest in sorted(folder.sha256.items()):
         relative = path.relative_to(folder.path).with_suffix("")
         name = ".".join(p for p in relative.parts if p != "__init__")
         parts.append(OwnPart(name, str(path), digest))
     return parts
+
+
+def _working_folder() -> "OwnFolder":
+    from base import own_modules  # here, as --help needs nothing of it
+
+    return own_modules.working_folder()

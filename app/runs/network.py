@@ -63,24 +63,8 @@ def build_network(
     """
     features = ExampleSpec.from_json(description["features"])
     statistics = description["statistics"]
-    inputs = Inputs(
-        kind=features.input.kind,
-        shape=tuple(side or 0 for side in features.input.shape),
-        columns=tuple(
-            Column(**{**column, "vocabulary": tuple(column.get("vocabulary", ()))})
-            for column in statistics.get("columns", ())
-        ),
-        patches=_patches(statistics.get("patches")),
-    )
-    task = task_of(
-        Outputs(
-            task=settle(config.loss.task, features.target.task),
-            size=features.target.width,
-            mean=tuple(statistics["target_mean"]),
-            std=tuple(statistics["target_std"]),
-            names=features.target.part_names,
-        )
-    )
+    inputs = _inputs(features, statistics)
+    task = task_of(_outputs(config, features, statistics))
     notes: list[str] = []
     model = registry.build(
         config.model.model,
@@ -100,6 +84,32 @@ def build_network(
         for labels in label_specs(config, features.target):
             owed.check_measures(loss, metrics, task.outputs, labels)
     return Network(model, task, loss, plain_loss, metrics, tuple(notes))
+
+
+def _inputs(features: ExampleSpec, statistics: Mapping[str, Any]) -> Inputs:
+    """What a model receives."""
+    return Inputs(
+        kind=features.input.kind,
+        shape=tuple(side or 0 for side in features.input.shape),
+        columns=tuple(
+            Column(**{**column, "vocabulary": tuple(column.get("vocabulary", ()))})
+            for column in statistics.get("columns", ())
+        ),
+        patches=_patches(statistics.get("patches")),
+    )
+
+
+def _outputs(
+    config: TrainConfig, features: ExampleSpec, statistics: Mapping[str, Any]
+) -> Outputs:
+    """What a model owes."""
+    return Outputs(
+        task=settle(config.loss.task, features.target.task),
+        size=features.target.width,
+        mean=tuple(statistics["target_mean"]),
+        std=tuple(statistics["target_std"]),
+        names=features.target.part_names,
+    )
 
 
 def label_specs(config: TrainConfig, target: TargetFeature) -> list[tf.TensorSpec]:

@@ -44,3 +44,10 @@ def save(figure: Figure, path: pathlib.Path) -> pathlib.Path:
     figure.savefig(content, format="png", metadata={"Software": None})
     files.write_bytes(path, content.getvalue())
     return path
+
+
+def short(name: str, most: int = 24) -> str:
+    """A class's name, cut so that one long name does not squeeze the figure."""
+    # A $ would start a formula.
+    name = name.replace("$", r"\$")
+    return name if len(name) <= most else f"{name[: most - 1]}…"

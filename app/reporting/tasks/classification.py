@@ -10,7 +10,7 @@ import numpy as np
 import scipy.special
 import sklearn.metrics
 
-from app.reporting import canvas, reliability
+from app.reporting import canvas, recall, reliability
 from app.reporting.predictions import SplitPredictions
 from app.reporting.tables import write_table
 from base.errors import UserError
@@ -25,7 +25,6 @@ _MOST_PICTURES = 25
 # Beyond these, numbers in cells and rows of a figure can no longer be read.
 _MOST_CELLS_WITH_NUMBERS = 20
 _MOST_TICKS = 200
-_MOST_ROWS = 100
 _COLUMNS = (
     "class",
     "examples",
@@ -98,7 +97,13 @@ def draw(
     drawn = [
         _draw_confusion(predictions, split, folder),
         write_table(_COLUMNS, rows, folder / f"{split}_per_class.csv"),
-        _draw_classes(rows, split, folder),
+        recall.draw(
+            [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
+            "class",
+            "recall",
+            split,
+            folder / f"{split}_per_class.png",
+        ),
         _write_mistakes(predictions, split, folder),
         reliability.draw(predictions, split, folder),
     ]
@@ -167,7 +172,7 @@ def _draw_confusion(
     # Where not every class has room, every second, third, … is named.
     ticks = np.arange(0, len(classes), math.ceil(len(classes) / _MOST_TICKS))
     size = 9 if len(classes) <= 40 else 7
-    names = [_short(classes[tick]) for tick in ticks]
+    names = [canvas.short(classes[tick]) for tick in ticks]
     axes.set_xticks(ticks, names, rotation=90, fontsize=size)
     axes.set_yticks(ticks, names, fontsize=size)
     if len(classes) <= _MOST_CELLS_WITH_NUMBERS:
@@ -176,40 +181,6 @@ def _draw_confusion(
             if count:
                 axes.text(column, row, f"{count}", ha="center", va="center", c=colour)
     return canvas.save(figure, folder / f"{split}_confusion_matrix.png")
-
-
-def _draw_classes(
-    rows: list[list[str | int | float | None]], split: str, folder: pathlib.Path
-) -> pathlib.Path:
-    """Recall with its interval and precision, the classes of lowest recall on top."""
-    tables = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    measured = [table for table in tables if table["examples"]]
-    measured.sort(key=lambda table: (table["recall"], table["class"]))
-    shown = measured[:_MOST_ROWS]
-    figure = canvas.new_figure(7.0, 1.8 + 0.22 * len(shown))
-    axes = figure.add_subplot()
-    which = f", the worst {_MOST_ROWS} of {len(measured)}" if shown != measured else ""
-    canvas.plain_axes(axes, f"By class, {split}{which}", "", "")
-    places = np.arange(len(shown))
-    recall, low, high = (
-        np.array([table[name] for table in shown], np.float64)
-        for name in ("recall", "recall_95_low", "recall_95_high")
-    )
-    spread = np.abs(np.stack([recall - low, high - recall]))
-    label = "recall, with its 95 % interval"
-    axes.errorbar(recall, places, xerr=spread, fmt="o", c=canvas.BLUE, label=label)
-    precision = np.array([table["precision"] for table in shown], np.float64)
-    axes.plot(precision, places, "D", mfc="none", c=canvas.ORANGE, label="precision")
-    axes.set_yticks(
-        places,
-        [f"{_short(str(table['class']))} ({table['examples']})" for table in shown],
-        fontsize=8,
-    )
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    lowest = np.nanmin([low, precision], initial=1.0)
-    axes.set_xlim(math.floor(10 * lowest) / 10 - 0.02, 1.02)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    return canvas.save(figure, folder / f"{split}_per_class.png")
 
 
 def _write_mistakes(
@@ -242,10 +213,10 @@ def _draw_mistakes(
         grey = picture.shape[-1] == 1
         shown = picture[..., 0] if grey else picture
         axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        label = _short(predictions.classes[int(predictions.labels[index])])
+        label = canvas.short(predictions.classes[int(predictions.labels[index])])
         guess, probability = _guess(predictions, index)
         axes.set_title(
-            f"{label}\ntaken for {_short(guess)} ({probability:.2f})\n"
+            f"{label}\ntaken for {canvas.short(guess)} ({probability:.2f})\n"
             f"{_short_path(predictions.names[index])}",
             fontsize=7,
         )
@@ -256,13 +227,6 @@ def _guess(predictions: SplitPredictions, index: int) -> tuple[str, float]:
     """The class predicted for an example, and its probability."""
     best = int(predictions.outputs[index].argmax())
     return predictions.classes[best], round(float(predictions.outputs[index, best]), 6)
-
-
-def _short(name: str, most: int = 24) -> str:
-    """A class's name, cut so that one long name does not squeeze the figure."""
-    # A $ would start a formula.
-    name = name.replace("$", r"\$")
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _short_path(name: str, most: int = 26) -> str:

@@ -1,7 +1,6 @@
 """How several labels were told: a table and a figure by label, precision and recall."""
 
 import functools
-import math
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import scipy.special
 import sklearn.metrics
 
-from app.reporting import canvas
+from app.reporting import canvas, recall
 from app.reporting.predictions import SplitPredictions
 from app.reporting.tables import write_table
 from models.intervals import wilson_95
@@ -17,8 +16,7 @@ from models.intervals import wilson_95
 if TYPE_CHECKING:
     from app.reporting.keeping import Evaluated, WholeSplit
 
-# More rows than these cannot be read, more curves than these not be told apart.
-_MOST_ROWS = 100
+# More curves than these cannot be told apart.
 _MOST_CURVES = len(canvas.SERIES)
 _COLUMNS = (
     "label",
@@ -64,7 +62,13 @@ def draw(
     rows = label_rows(predictions)
     return [
         write_table(_COLUMNS, rows, folder / f"{split}_per_label.csv"),
-        _draw_labels(rows, split, folder),
+        recall.draw(
+            [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
+            "label",
+            "f1",
+            split,
+            folder / f"{split}_per_label.png",
+        ),
         _draw_precision_and_recall(predictions, split, folder),
         _write_mistakes(predictions, split, folder),
     ]
@@ -121,34 +125,6 @@ def _row(
         2 * correct / (examples + predicted) if examples + predicted else None,
         average,
     ]
-
-
-def _draw_labels(rows: list[list[Any]], split: str, folder: pathlib.Path) -> Any:
-    """Recall with its interval and precision, the labels of lowest F1 on top."""
-    tables = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    measured = [table for table in tables if table["examples"]]
-    measured.sort(key=lambda table: (table["f1"], table["label"]))
-    shown = measured[:_MOST_ROWS]
-    figure = canvas.new_figure(7.0, 1.8 + 0.22 * max(len(shown), 1))
-    axes = figure.add_subplot()
-    which = f", the worst {_MOST_ROWS} of {len(measured)}" if shown != measured else ""
-    canvas.plain_axes(axes, f"By label, {split}{which}", "", "")
-    places = np.arange(len(shown))
-    recall, low, high, precision = (
-        np.array([table[name] for table in shown], np.float64)
-        for name in ("recall", "recall_95_low", "recall_95_high", "precision")
-    )
-    spread = np.abs(np.stack([recall - low, high - recall]))
-    label = "recall, with its 95 % interval"
-    axes.errorbar(recall, places, xerr=spread, fmt="o", c=canvas.BLUE, label=label)
-    axes.plot(precision, places, "D", mfc="none", c=canvas.ORANGE, label="precision")
-    names = [f"{table['label']} ({table['examples']})" for table in shown]
-    axes.set_yticks(places, names, fontsize=8)
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    lowest = np.nanmin(np.concatenate([low, precision]), initial=1.0)
-    axes.set_xlim(math.floor(10 * lowest) / 10 - 0.02, 1.02)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    return canvas.save(figure, folder / f"{split}_per_label.png")
 
 
 def _draw_precision_and_recall(

@@ -26,6 +26,7 @@ from app.training.signals import PauseRequest
 from app.training.state import TrainState, weights_sha256
 from base import files
 from base.errors import (
+    DiskFailure,
     Interrupted,
     NonFinite,
     Paused,
@@ -252,7 +253,7 @@ class Run:
     def _save_and_pause(self, checkpoint: Checkpoint, reason: Interrupted) -> None:
         step = self._state.progress.step
         if step > 0:
-            checkpoint.save(self._state)
+            checkpoint.save(self._state, again=isinstance(reason, DiskFailure))
             self._writer.wait()
         self._end("interrupted")
         self._agreement.part()

@@ -203,9 +203,14 @@ class Checkpoint:
         if due or progress.best_step == progress.step or progress.stopped_early:
             self.save(state)
 
-    def save(self, state: TrainState) -> None:
-        """Saves now, unless this very step is saved already."""
-        if state.progress.step > self._saved_step:
+    def save(self, state: TrainState, *, again: bool = False) -> None:
+        """Saves now, unless this very step is saved already.
+
+        Args:
+          state: of the run.
+          again: whether this step's last write has failed.
+        """
+        if again or state.progress.step > self._saved_step:
             self._writer.wait()  # it may still write what the next copy goes over
             self._writer.write(Snapshot(state.arrays(), snapshot_of(state.progress)))
             self._saved_step = state.progress.step

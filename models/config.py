@@ -121,10 +121,11 @@ class LossConfig:
         self._check_metrics()
         smoothing = self.label_smoothing
         require(0 <= smoothing < 1, "label_smoothing", smoothing, "0 <= value < 1")
-        if smoothing and self.loss not in ("auto", "cross_entropy"):
+        # Whether a loss of its own has a smoothed form, the task says.
+        if smoothing and own_parts.is_reference(self.loss):
             raise UserError(
-                f"--label_smoothing={smoothing} with --loss={self.loss}: expected "
-                "--loss=cross_entropy; leave one of them out"
+                f"--label_smoothing={smoothing} with --loss={self.loss}, which gets "
+                "labels as they are: leave one of them out"
             )
 
     def _check_metrics(self) -> None:

@@ -6,13 +6,12 @@ each example counts once whatever the batches were.
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from base.errors import unknown
 from models.spec import Outputs
 
 OF_EVERY_TASK = ("examples", "weight", "loss")
@@ -230,15 +229,3 @@ class Metrics:
             for metric in self.declared
             if metric.interval
         }
-
-
-def metric_named(metrics: Sequence[Metric], name: str) -> Metric:
-    """The metric of this name.
-
-    Raises:
-        UserError: There is none.
-    """
-    for metric in metrics:
-        if metric.name == name:
-            return metric
-    raise unknown("metric", name, [metric.name for metric in metrics])

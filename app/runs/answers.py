@@ -52,28 +52,6 @@ def settle(folder: RunFolder, cluster: Cluster, own: ValidationSet | None) -> No
     files.write_json(folder.answers, content | {"names": list(outputs.names)})
 
 
-def with_choices(
-    folder: RunFolder, network: Network, step: int
-) -> tuple[Network, str | None]:
-    """The network with what its task chose for the weights of `step`.
-
-    Returns:
-      It, and what the user should know where nothing was chosen for these weights.
-    """
-    task: Task = network.task
-    if not task.tunes:
-        return network, None
-    found = files.read_json(folder.answers) if folder.answers.exists() else {}
-    if found.get("step") != step:
-        return network, (
-            f"{folder.path}: no thresholds were chosen for the weights of step {step}:"
-            " one half is taken (they are chosen for the best ones when a run is"
-            " finished)"
-        )
-    outputs = dataclasses.replace(task.outputs, thresholds=tuple(found["thresholds"]))
-    return dataclasses.replace(network, task=type(task)(outputs)), None
-
-
 def load_answering(folder: RunFolder, checkpoint: str) -> tuple[Network, int]:
     """The network of a checkpoint, with what its task chose: what answers.
 
@@ -87,7 +65,17 @@ def load_answering(folder: RunFolder, checkpoint: str) -> tuple[Network, int]:
       UserError: there is no such checkpoint, or it is not whole.
     """
     network, step = load_network(folder, checkpoint)
-    network, note = with_choices(folder, network, step)
-    if note:
-        print(note, file=sys.stderr)
-    return network, step
+    task: Task = network.task
+    if not task.tunes:
+        return network, step
+    found = files.read_json(folder.answers) if folder.answers.exists() else {}
+    if found.get("step") != step:
+        print(
+            f"{folder.path}: no thresholds were chosen for the weights of step {step}:"
+            " one half is taken (they are chosen for the best ones when a run is"
+            " finished)",
+            file=sys.stderr,
+        )
+        return network, step
+    outputs = dataclasses.replace(task.outputs, thresholds=tuple(found["thresholds"]))
+    return dataclasses.replace(network, task=type(task)(outputs)), step

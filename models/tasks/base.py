@@ -113,8 +113,15 @@ class Task(abc.ABC):
         return self.smoothed_loss(name, config.label_smoothing)
 
     def smoothed_loss(self, name: str, smoothing: float) -> PerExampleLoss:
-        """The loss `name` of labels of which a share is spread over all classes."""
-        raise NotImplementedError  # where `smooths_labels` is set
+        """The loss `name` of labels of which a share is spread over all classes.
+
+        Raises:
+            UserError: It has no such form; where `smooths_labels` is set, some has.
+        """
+        raise UserError(
+            f"--label_smoothing={smoothing} with --loss={name}, which takes labels as "
+            "they are: leave one of them out"
+        )
 
     def loss_name(self, config: LossConfig) -> str:
         """The loss's name, with auto decided.

@@ -82,7 +82,7 @@ class MultiLabel(Task):
         return [keras.layers.Dense(self.outputs.size, dtype="float32", name="logits")]
 
     def smoothed_loss(self, name: str, smoothing: float) -> PerExampleLoss:
-        """Cross entropy of smoothed labels; the focal loss takes them as they are."""
+        """Cross entropy of smoothed labels; the focal loss has no such form."""
         if name == "binary_cross_entropy":
             return binary_cross_entropy(self.outputs, smoothing)
         return super().smoothed_loss(name, smoothing)

@@ -6,6 +6,7 @@ import sklearn.metrics
 import tensorflow as tf
 from absl.testing import parameterized
 
+from base.errors import UserError
 from models.config import LossConfig
 from models.spec import Outputs
 from models.tasks.multilabel import MultiLabel
@@ -37,6 +38,11 @@ class MultiLabelTest(tf.test.TestCase, parameterized.TestCase):
         )
         found = loss(tf.constant(_LABELS), tf.constant(self.logits))
         self.assertAllClose(found, expected(_LABELS, self.logits))
+
+    def test_the_focal_loss_refuses_smoothed_labels(self) -> None:
+        config = LossConfig(loss="binary_focal", label_smoothing=0.1)
+        with self.assertRaisesRegex(UserError, "takes labels as they are"):
+            self.task.loss(config)
 
     def test_probabilities_are_independent(self) -> None:
         answers = self.task.answers(tf.fill([1, 3], 4.0))
